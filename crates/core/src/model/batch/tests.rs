@@ -1,0 +1,159 @@
+use super::*;
+use crate::model::{SpanBatchBuilder, SpanCore, ValueRef};
+
+fn id(n: u8) -> SpanCore<'static> {
+    SpanCore {
+        trace_id: TraceId([n; 16]),
+        span_id: SpanId([n; 8]),
+        operation: b"op",
+        start_ns: 1_000,
+        end_ns: 3_500,
+        ..SpanCore::default()
+    }
+}
+
+fn texts(batch: &SpanBatch, row: usize) -> Vec<String> {
+    batch
+        .attributes(row)
+        .iter()
+        .map(|a| {
+            format!(
+                "{}.{}={}:{}",
+                a.origin.name(),
+                a.key,
+                a.text,
+                a.value_type.name()
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn a_row_comes_out_as_it_went_in() {
+    let mut builder = SpanBatchBuilder::new();
+    builder.begin_resource();
+    builder.resource_attribute(b"service.name", ValueRef::String(b"cart"));
+    builder.resource_attribute(b"version", ValueRef::String(b"1.4"));
+    builder.span_attribute(b"http.status_code", ValueRef::Int(200));
+    builder.event_attribute(b"exception.type", ValueRef::String(b"Timeout"));
+    builder.event(2_000, b"exception");
+    builder.link_attribute(b"why", ValueRef::Bool(true));
+    builder.link(TraceId([9; 16]), SpanId([8; 8]), b"ot=th:8");
+    builder.end_span(&SpanCore {
+        trace_state: b"ot=th:8",
+        status: 2,
+        ..id(1)
+    });
+    builder.span_attribute(b"version", ValueRef::Double(1.0));
+    builder.end_span(&SpanCore {
+        parent_span_id: SpanId([1; 8]),
+        end_ns: 0,
+        ..id(2)
+    });
+    builder.commit().unwrap();
+    assert_eq!(builder.oddities().negative_durations, 1);
+    let batches = builder.finish();
+    let [batch] = &batches[..] else {
+        panic!("one batch")
+    };
+
+    assert_eq!(batch.len(), 2);
+    assert_eq!(batch.service().text(0), Some("cart"));
+    assert_eq!((batch.duration_ns(0), batch.duration_ns(1)), (2_500, 0));
+    assert_eq!((batch.weight(0), batch.weight(1)), (Some(2.0), None));
+    assert_eq!(
+        (batch.parent_span_id(0), batch.parent_span_id(1)),
+        (None, Some(SpanId([1; 8])))
+    );
+    assert_eq!(
+        texts(batch, 0),
+        [
+            "resource.version=1.4:string",
+            "span.http.status_code=200:int",
+            "event.exception.type=Timeout:string"
+        ]
+    );
+    assert_eq!(
+        texts(batch, 1),
+        ["span.version=1.0:double"],
+        "the span's attribute wins over the resource's"
+    );
+    assert_eq!(batch.events(0)[0].attributes[0].text, "Timeout");
+    assert_eq!(batch.links(0)[0].trace_state, "ot=th:8");
+    assert!(batch.events(1).is_empty() && batch.links(1).is_empty());
+}
+
+#[test]
+fn a_rolled_back_request_leaves_nothing() {
+    let mut builder = SpanBatchBuilder::new();
+    builder.begin_resource();
+    builder.span_attribute(b"a", ValueRef::Int(1));
+    builder.end_span(&id(1));
+    builder.commit().unwrap();
+    builder.begin_resource();
+    builder.span_attribute(b"b", ValueRef::Int(2));
+    builder.event(5, b"lost");
+    builder.end_span(&id(2));
+    builder.span_attribute(b"a", ValueRef::Int(3));
+    builder.rollback();
+    builder.begin_resource();
+    builder.end_span(&id(3));
+    builder.commit().unwrap();
+    let batches = builder.finish();
+    assert_eq!(batches[0].len(), 2);
+    assert_eq!(texts(&batches[0], 0), ["span.a=1:int"]);
+    assert!(texts(&batches[0], 1).is_empty() && batches[0].events(1).is_empty());
+    assert!(batches[0].attribute_columns().iter().all(|c| c.key == "a"));
+}
+
+#[test]
+fn the_last_of_two_equal_keys_wins() {
+    let mut builder = SpanBatchBuilder::new();
+    builder.span_attribute(b"k", ValueRef::String(b"text"));
+    builder.span_attribute(b"k", ValueRef::Int(7));
+    builder.end_span(&id(1));
+    builder.commit().unwrap();
+    assert_eq!(texts(&builder.finish()[0], 0), ["span.k=7:int"]);
+}
+
+#[test]
+fn keys_past_the_cap_are_kept_beside_the_columns() {
+    let mut builder = SpanBatchBuilder::new();
+    for i in 0..1_500 {
+        builder.span_attribute(format!("key.{i}").as_bytes(), ValueRef::Int(i));
+    }
+    builder.end_span(&id(1));
+    builder.commit().unwrap();
+    let batch = &builder.finish()[0];
+    assert_eq!(batch.attribute_columns().len(), 1_024);
+    assert_eq!(batch.attributes(0).len(), 1_500);
+    assert!(texts(batch, 0).contains(&"span.key.1499=1499:int".to_owned()));
+}
+
+#[test]
+fn either_name_of_a_key_finds_its_columns() {
+    let mut builder = SpanBatchBuilder::new();
+    builder.begin_resource();
+    builder.resource_attribute(b"http.method", ValueRef::String(b"PUT"));
+    builder.span_attribute(b"http.request.method", ValueRef::String(b"GET"));
+    builder.end_span(&id(1));
+    builder.end_span(&id(2));
+    builder.commit().unwrap();
+    let batch = &builder.finish()[0];
+    let value = |row| {
+        batch
+            .columns_of("http.method")
+            .iter()
+            .find_map(|c| c.column.text(row))
+    };
+    assert_eq!((value(0), value(1)), (Some("GET"), Some("PUT")));
+}
+
+#[test]
+fn a_foreign_record_batch_is_refused() {
+    let batch = RecordBatch::new_empty(std::sync::Arc::new(arrow_schema::Schema::empty()));
+    assert_eq!(
+        SpanBatch::try_from(batch).unwrap_err(),
+        SchemaError::Missing("trace_id")
+    );
+}

@@ -1,0 +1,149 @@
+//! A growing set of distinct texts with dense codes: the dictionary of a column that is being built.
+
+use std::hash::BuildHasher;
+
+use arrow_array::StringArray;
+use arrow_buffer::{Buffer, OffsetBuffer, ScalarBuffer};
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+
+/// Distinct texts in the order they came, end to end in one buffer.
+#[derive(Debug, Default)]
+pub(crate) struct Interner {
+    bytes: Vec<u8>,
+    ends: Vec<i32>,
+    table: HashTable<u32>,
+    /// Codes of integers, so that a number that was seen is not formatted again.
+    integers: hashbrown::HashMap<i64, u32, RandomState>,
+    /// Seeded at random, so that no producer can choose texts that collide. Codes do not depend on it.
+    hasher: RandomState,
+    /// The last text that was asked for: producers repeat themselves.
+    last: Option<u32>,
+    /// Texts that were not UTF-8 and were mended.
+    pub(crate) invalid_utf8: u64,
+}
+
+impl Interner {
+    /// The code of `text`, which is checked to be UTF-8 only when it is new.
+    pub(crate) fn intern(&mut self, text: &[u8]) -> u32 {
+        if let Some(code) = self.last
+            && self.get(code) == text
+        {
+            return code;
+        }
+        let hash = self.hasher.hash_one(text);
+        let Self {
+            bytes, ends, table, ..
+        } = self;
+        let found = table
+            .find(hash, |code| slice(bytes, ends, *code) == text)
+            .copied();
+        let code = found.unwrap_or_else(|| self.insert(text, hash));
+        self.last = Some(code);
+        code
+    }
+
+    /// The code of an integer's decimal text.
+    pub(crate) fn intern_integer(&mut self, value: i64) -> u32 {
+        if let Some(code) = self.integers.get(&value) {
+            return *code;
+        }
+        let mut buffer = itoa::Buffer::new();
+        let code = self.intern(buffer.format(value).as_bytes());
+        self.integers.insert(value, code);
+        code
+    }
+
+    fn insert(&mut self, text: &[u8], hash: u64) -> u32 {
+        if std::str::from_utf8(text).is_err() {
+            self.invalid_utf8 += 1;
+            let mended = String::from_utf8_lossy(text).into_owned();
+            return self.intern(mended.as_bytes());
+        }
+        let code = self.ends.len() as u32;
+        self.bytes.extend_from_slice(text);
+        self.ends.push(self.bytes.len() as i32);
+        let Self {
+            bytes,
+            ends,
+            table,
+            hasher,
+            ..
+        } = self;
+        table.insert_unique(hash, code, |other| {
+            hasher.hash_one(slice(bytes, ends, *other))
+        });
+        code
+    }
+
+    /// The text of a code.
+    pub(crate) fn get(&self, code: u32) -> &[u8] {
+        slice(&self.bytes, &self.ends, code)
+    }
+
+    /// The length of all texts together.
+    pub(crate) fn text_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The texts as an Arrow array, by code. The interner is empty afterwards.
+    pub(crate) fn take_values(&mut self) -> StringArray {
+        let taken = std::mem::take(self);
+        let mut offsets = Vec::with_capacity(taken.ends.len() + 1);
+        offsets.push(0);
+        offsets.extend_from_slice(&taken.ends);
+        string_array(offsets, taken.bytes)
+    }
+}
+
+/// A string array over offsets and bytes that are UTF-8 because every text was checked as it came in.
+pub(crate) fn string_array(offsets: Vec<i32>, bytes: Vec<u8>) -> StringArray {
+    let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
+    StringArray::new(offsets, Buffer::from_vec(bytes), None)
+}
+
+fn slice<'a>(bytes: &'a [u8], ends: &[i32], code: u32) -> &'a [u8] {
+    let code = code as usize;
+    let from = if code == 0 {
+        0
+    } else {
+        ends[code - 1] as usize
+    };
+    &bytes[from..ends[code] as usize]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_texts_share_a_code() {
+        let mut interner = Interner::default();
+        let codes: Vec<u32> = ["a", "", "b", "a", "200"]
+            .iter()
+            .map(|t| interner.intern(t.as_bytes()))
+            .collect();
+        assert_eq!(codes, [0, 1, 2, 0, 3]);
+        assert_eq!(interner.intern_integer(200), 3);
+        assert_eq!(interner.intern_integer(-7), 4);
+        let values = interner.take_values();
+        assert_eq!(
+            values.iter().flatten().collect::<Vec<_>>(),
+            ["a", "", "b", "200", "-7"]
+        );
+        assert_eq!(
+            interner.intern(b"b"),
+            0,
+            "taking the values empties the interner"
+        );
+    }
+
+    #[test]
+    fn bad_utf8_is_mended_and_counted() {
+        let mut interner = Interner::default();
+        let code = interner.intern(b"caf\xe9");
+        assert_eq!(interner.get(code), "caf\u{fffd}".as_bytes());
+        assert_eq!(interner.intern(b"caf\xe9"), code);
+        assert_eq!(interner.invalid_utf8, 2);
+    }
+}

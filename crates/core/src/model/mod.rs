@@ -1,0 +1,19 @@
+//! The words of the domain as types: ids, attribute values, spans as columns, windows and slices.
+
+mod batch;
+mod builder;
+mod ids;
+mod interner;
+mod nested;
+pub mod sampling;
+mod schema;
+pub mod semconv;
+mod value;
+
+pub use batch::{AttributeColumn, Event, Link, SpanBatch, TextColumn};
+pub use builder::{
+    MAX_REQUEST_BYTES, Oddities, SpanBatchBuilder, SpanCore, TooLarge, UNKNOWN_SERVICE,
+};
+pub use ids::{IdError, SpanId, TraceId};
+pub use schema::{EXCEPTION_TYPE, SERVICE_NAME, SchemaError};
+pub use value::{Attribute, Origin, ValueRef, ValueType, base64_text, double_text};
