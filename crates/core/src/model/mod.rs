@@ -9,6 +9,7 @@ pub mod sampling;
 mod schema;
 pub mod semconv;
 mod value;
+mod window;
 
 pub use batch::{AttributeColumn, Event, Link, SpanBatch, TextColumn};
 pub use builder::{
@@ -17,3 +18,4 @@ pub use builder::{
 pub use ids::{IdError, SpanId, TraceId};
 pub use schema::{EXCEPTION_TYPE, SERVICE_NAME, SchemaError};
 pub use value::{Attribute, Origin, ValueRef, ValueType, base64_text, double_text};
+pub use window::{EmptyWindow, OccupiedTime, RANGE_GAP_NS, Slicing, Window, slice_length_ns};

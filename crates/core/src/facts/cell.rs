@@ -1,0 +1,171 @@
+//! What facts keep of one group in one slice: counts, sums and per-trace squares.
+
+use super::histogram::Histogram;
+use crate::stats::ratio::SliceSums;
+
+/// Sums over the spans of one group in one slice. Weighted unless named raw.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Cell {
+    /// Raw spans.
+    pub spans: u64,
+    /// Raw failed spans.
+    pub errors: u64,
+    /// Raw traces that have a span of the group.
+    pub traces: u64,
+    /// Raw sum of durations in nanoseconds.
+    pub duration_ns: u128,
+    /// Σ w over spans.
+    pub weight: f64,
+    /// Σ w² over spans.
+    pub weight_squared: f64,
+    /// Σ w over failed spans.
+    pub error_weight: f64,
+    /// Σ w·duration in nanoseconds.
+    pub weighted_duration_ns: f64,
+    /// Per-trace second moments.
+    pub moments: Moments,
+    /// Durations.
+    pub histogram: Histogram,
+}
+
+/// Second moments of per-trace sums, over the traces that have the group: c = Σw, e = Σw over failed spans,
+/// d = Σw·duration (ns), l = Σw·bucket (log-duration), t = the trace's own weight.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Moments {
+    /// Σ c².
+    pub cc: f64,
+    /// Σ c·e.
+    pub ce: f64,
+    /// Σ e².
+    pub ee: f64,
+    /// Σ c·d.
+    pub cd: f64,
+    /// Σ d².
+    pub dd: f64,
+    /// Σ l, which is no second moment but the first one that goes with the next two.
+    pub l: f64,
+    /// Σ c·l.
+    pub cl: f64,
+    /// Σ l².
+    pub ll: f64,
+    /// Σ w·bucket² over spans, for the spread that independent spans would have.
+    pub bucket_squared: f64,
+    /// Σ c·t.
+    pub ct: f64,
+}
+
+impl Moments {
+    fn merge(&mut self, o: &Self) {
+        self.cc += o.cc;
+        self.ce += o.ce;
+        self.ee += o.ee;
+        self.cd += o.cd;
+        self.dd += o.dd;
+        self.l += o.l;
+        self.cl += o.cl;
+        self.ll += o.ll;
+        self.bucket_squared += o.bucket_squared;
+        self.ct += o.ct;
+    }
+}
+
+/// The sums of one group in the trace that is being added.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct TraceSums {
+    pub(crate) count: f64,
+    pub(crate) errors: f64,
+    pub(crate) duration_ns: f64,
+    pub(crate) buckets: f64,
+    pub(crate) longest_ns: u64,
+}
+
+impl Cell {
+    /// Adds one span to the sums that need no trace.
+    #[inline]
+    pub(crate) fn add_span(&mut self, duration_ns: u64, bucket: i16, is_error: bool, weight: f64) {
+        self.spans += 1;
+        self.errors += u64::from(is_error);
+        self.duration_ns += u128::from(duration_ns);
+        self.weight_squared += weight * weight;
+        self.moments.bucket_squared += weight * f64::from(bucket) * f64::from(bucket);
+        self.histogram.add(bucket, weight);
+    }
+
+    /// Adds the sums of one whole trace.
+    pub(crate) fn add_trace(&mut self, sums: &TraceSums, trace_weight: f64) {
+        let TraceSums {
+            count: c,
+            errors: e,
+            duration_ns: d,
+            buckets: l,
+            ..
+        } = *sums;
+        self.traces += 1;
+        self.weight += c;
+        self.error_weight += e;
+        self.weighted_duration_ns += d;
+        let m = &mut self.moments;
+        m.cc += c * c;
+        m.ce += c * e;
+        m.ee += e * e;
+        m.cd += c * d;
+        m.dd += d * d;
+        m.l += l;
+        m.cl += c * l;
+        m.ll += l * l;
+        m.ct += c * trace_weight;
+    }
+
+    /// Adds all of another cell.
+    pub fn merge(&mut self, other: &Self) {
+        self.spans += other.spans;
+        self.errors += other.errors;
+        self.traces += other.traces;
+        self.duration_ns += other.duration_ns;
+        self.weight += other.weight;
+        self.weight_squared += other.weight_squared;
+        self.error_weight += other.error_weight;
+        self.weighted_duration_ns += other.weighted_duration_ns;
+        self.moments.merge(&other.moments);
+        self.histogram.merge(&other.histogram);
+    }
+
+    /// Sums for the mean duration: y = duration, x = spans.
+    pub fn duration_sums(&self) -> SliceSums {
+        let m = &self.moments;
+        SliceSums {
+            traces: self.traces as f64,
+            x: self.weight,
+            y: self.weighted_duration_ns,
+            xx: m.cc,
+            xy: m.cd,
+            yy: m.dd,
+        }
+    }
+
+    /// Sums for the error ratio: y = failed spans, x = spans.
+    pub fn error_sums(&self) -> SliceSums {
+        let m = &self.moments;
+        SliceSums {
+            traces: self.traces as f64,
+            x: self.weight,
+            y: self.error_weight,
+            xx: m.cc,
+            xy: m.ce,
+            yy: m.ee,
+        }
+    }
+
+    /// Sums for the mean bucket (log-duration): y = bucket, x = spans.
+    pub fn bucket_sums(&self) -> SliceSums {
+        let m = &self.moments;
+        SliceSums {
+            traces: self.traces as f64,
+            x: self.weight,
+            y: m.l,
+            xx: m.cc,
+            xy: m.cl,
+            yy: m.ll,
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! Windows of time, the ranges of time that some traces occupy, and the slices that windows are cut into.
+
+use std::collections::BTreeSet;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use thiserror::Error;
+
+/// A window that would not contain anything.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error(
+    "the window ends at {to_ns} ns, which is not after its start at {from_ns} ns; its end must be later"
+)]
+pub struct EmptyWindow {
+    /// Start in nanoseconds since the epoch.
+    pub from_ns: i64,
+    /// End in nanoseconds since the epoch.
+    pub to_ns: i64,
+}
+
+/// A half-open range of time [from, to), never empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+pub struct Window {
+    /// Nanoseconds since the epoch; a string in JSON.
+    #[serde(serialize_with = "as_text")]
+    #[schemars(with = "String")]
+    from_ns: i64,
+    /// Nanoseconds since the epoch, not part of the window; a string in JSON.
+    #[serde(serialize_with = "as_text")]
+    #[schemars(with = "String")]
+    to_ns: i64,
+}
+
+fn as_text<S: serde::Serializer>(value: &i64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
+
+impl Window {
+    /// The window from `from_ns` up to `to_ns`.
+    pub fn new(from_ns: i64, to_ns: i64) -> Result<Self, EmptyWindow> {
+        if from_ns < to_ns {
+            Ok(Self { from_ns, to_ns })
+        } else {
+            Err(EmptyWindow { from_ns, to_ns })
+        }
+    }
+
+    /// Start, in nanoseconds since the epoch.
+    pub fn from_ns(&self) -> i64 {
+        self.from_ns
+    }
+
+    /// End, in nanoseconds since the epoch; not part of the window.
+    pub fn to_ns(&self) -> i64 {
+        self.to_ns
+    }
+
+    /// Length in nanoseconds.
+    pub fn length_ns(&self) -> i64 {
+        self.to_ns.saturating_sub(self.from_ns)
+    }
+
+    /// Length in seconds.
+    pub fn seconds(&self) -> f64 {
+        self.length_ns() as f64 / 1e9
+    }
+
+    /// Whether a time is inside.
+    pub fn contains(&self, time_ns: i64) -> bool {
+        (self.from_ns..self.to_ns).contains(&time_ns)
+    }
+
+    /// The part that both windows share.
+    pub fn intersection(&self, other: &Self) -> Option<Self> {
+        Self::new(self.from_ns.max(other.from_ns), self.to_ns.min(other.to_ns)).ok()
+    }
+}
+
+const SECOND_NS: i64 = 1_000_000_000;
+
+/// A pause in the data longer than this ends a range.
+pub const RANGE_GAP_NS: i64 = 60 * SECOND_NS;
+
+/// The seconds in which traces began: from it follow the ranges of time that a set of traces occupies.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OccupiedTime {
+    seconds: BTreeSet<i64>,
+    first_ns: Option<i64>,
+    last_ns: Option<i64>,
+    latest_second: Option<i64>,
+}
+
+impl OccupiedTime {
+    /// Notes that a trace began.
+    pub fn add(&mut self, start_ns: i64) {
+        let second = start_ns.div_euclid(SECOND_NS);
+        if self.latest_second != Some(second) {
+            self.seconds.insert(second);
+            self.latest_second = Some(second);
+        }
+        self.first_ns = Some(self.first_ns.map_or(start_ns, |t| t.min(start_ns)));
+        self.last_ns = Some(self.last_ns.map_or(start_ns, |t| t.max(start_ns)));
+    }
+
+    /// Whether nothing was noted.
+    pub fn is_empty(&self) -> bool {
+        self.seconds.is_empty()
+    }
+
+    /// The first and the last noted time, in nanoseconds since the epoch.
+    pub fn extent_ns(&self) -> Option<(i64, i64)> {
+        self.first_ns.zip(self.last_ns)
+    }
+
+    /// The occupied ranges: cut wherever nothing began for more than [`RANGE_GAP_NS`].
+    pub fn ranges(&self) -> Vec<Window> {
+        let mut ranges: Vec<Window> = Vec::new();
+        for second in &self.seconds {
+            let (from_ns, to_ns) = (
+                second.saturating_mul(SECOND_NS),
+                second.saturating_add(1).saturating_mul(SECOND_NS),
+            );
+            match ranges.last_mut() {
+                Some(last) if from_ns - last.to_ns <= RANGE_GAP_NS => last.to_ns = to_ns,
+                _ => ranges.push(Window { from_ns, to_ns }),
+            }
+        }
+        // A window read off data starts and ends with it, not at full seconds.
+        if let (Some(range), Some(first)) = (ranges.first_mut(), self.first_ns) {
+            range.from_ns = first;
+        }
+        if let (Some(range), Some(last)) = (ranges.last_mut(), self.last_ns) {
+            range.to_ns = last + 1;
+        }
+        ranges
+    }
+
+    /// Adds all of another's times.
+    pub fn merge(&mut self, other: &Self) {
+        self.seconds.extend(&other.seconds);
+        for time in [other.first_ns, other.last_ns].into_iter().flatten() {
+            self.first_ns = Some(self.first_ns.map_or(time, |t| t.min(time)));
+            self.last_ns = Some(self.last_ns.map_or(time, |t| t.max(time)));
+        }
+    }
+}
+
+/// Slice lengths to choose from.
+const SLICE_SECONDS: [i64; 7] = [5, 10, 15, 30, 60, 120, 300];
+/// The slices a window should have at least.
+const SLICES_PER_WINDOW: i64 = 10;
+
+/// The slice length for two sides whose ranges are these: the longest round number of seconds, 5 s to 5 min, of which
+/// the longest range of the shorter side still holds ten. Long slices count noise that lasts; ten are enough to test.
+pub fn slice_length_ns(baseline: &[Window], candidate: &[Window]) -> i64 {
+    let longest = |ranges: &[Window]| ranges.iter().map(Window::length_ns).max().unwrap_or(0);
+    let wanted = longest(baseline).min(longest(candidate)) / SLICES_PER_WINDOW;
+    // Data that fills a window rarely fills its last second: let the length round up by a twentieth.
+    let fits = |seconds: &&i64| **seconds * SECOND_NS <= wanted + wanted / 20;
+    SLICE_SECONDS
+        .iter()
+        .rev()
+        .find(fits)
+        .unwrap_or(&SLICE_SECONDS[0])
+        * SECOND_NS
+}
+
+/// The slices of one side: equal parts of each of its ranges, never across a gap.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Slicing {
+    slices: Vec<Window>,
+}
+
+impl Slicing {
+    /// Cuts every range into equal slices of about `slice_ns`. Ranges that overlap are joined first.
+    pub fn cut(ranges: &[Window], slice_ns: i64) -> Self {
+        let mut slices = Vec::new();
+        for range in joined(ranges) {
+            let length = range.length_ns();
+            let count = ((length + slice_ns / 2) / slice_ns).max(1);
+            let edge = |i: i64| {
+                range.from_ns + (i128::from(length) * i128::from(i) / i128::from(count)) as i64
+            };
+            slices.extend((0..count).filter_map(|i| Window::new(edge(i), edge(i + 1)).ok()));
+        }
+        Self { slices }
+    }
+
+    /// The slicing whose slices are these, sorted by start. They must not overlap.
+    pub(crate) fn from_slices(slices: Vec<Window>) -> Self {
+        Self { slices }
+    }
+
+    /// The slices, by time.
+    pub fn slices(&self) -> &[Window] {
+        &self.slices
+    }
+
+    /// The number of the slice that contains a time.
+    pub fn find(&self, time_ns: i64) -> Option<usize> {
+        let after = self.slices.partition_point(|s| s.from_ns <= time_ns);
+        after
+            .checked_sub(1)
+            .filter(|i| self.slices[*i].contains(time_ns))
+    }
+
+    /// Length of all slices in seconds.
+    pub fn seconds(&self) -> f64 {
+        self.slices.iter().map(Window::seconds).sum()
+    }
+}
+
+fn joined(ranges: &[Window]) -> Vec<Window> {
+    let mut sorted = ranges.to_vec();
+    sorted.sort_unstable();
+    let mut joined: Vec<Window> = Vec::new();
+    for range in sorted {
+        match joined.last_mut() {
+            Some(last) if range.from_ns < last.to_ns => last.to_ns = last.to_ns.max(range.to_ns),
+            _ => joined.push(range),
+        }
+    }
+    joined
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window(from_s: i64, to_s: i64) -> Window {
+        Window::new(from_s * SECOND_NS, to_s * SECOND_NS).unwrap()
+    }
+
+    #[test]
+    fn a_window_has_a_length() {
+        assert!(Window::new(5, 5).is_err());
+        assert!(window(0, 10).contains(0) && !window(0, 10).contains(10 * SECOND_NS));
+    }
+
+    #[test]
+    fn a_gap_ends_a_range() {
+        let mut time = OccupiedTime::default();
+        for second in [100, 101, 130, 500, 501] {
+            time.add(second * SECOND_NS + 7);
+        }
+        let ranges = time.ranges();
+        assert_eq!(ranges.len(), 2);
+        assert_eq!(ranges[0].from_ns(), 100 * SECOND_NS + 7);
+        assert_eq!(ranges[0].to_ns(), 131 * SECOND_NS);
+        assert_eq!(ranges[1].to_ns(), 501 * SECOND_NS + 8);
+    }
+
+    #[test]
+    fn slices_are_equal_parts_that_skip_gaps() {
+        let slicing = Slicing::cut(&[window(0, 59), window(1000, 1060)], 5 * SECOND_NS);
+        assert_eq!(slicing.slices().len(), 24);
+        assert_eq!(slicing.find(58 * SECOND_NS), Some(11));
+        assert_eq!(slicing.find(59 * SECOND_NS), None);
+        assert_eq!(slicing.find(1000 * SECOND_NS), Some(12));
+        assert_eq!(slicing.seconds(), 119.0);
+    }
+
+    #[test]
+    fn slice_length_follows_the_shorter_side() {
+        let check = |a: i64, b: i64, expected: i64| {
+            assert_eq!(
+                slice_length_ns(&[window(0, a)], &[window(0, b)]),
+                expected * SECOND_NS,
+                "{a} {b}"
+            );
+        };
+        check(600, 599, 60);
+        check(720, 720, 60);
+        check(200, 200, 15);
+        check(59, 120, 5);
+        check(7, 7, 5);
+        check(100_000, 100_000, 300);
+    }
+}
