@@ -3,6 +3,7 @@
 //! Nothing here reads a clock, a disk, a network or the environment; time, bytes and seeds are arguments. A snapshot
 //! is a mergeable summary of traces ([`facts`]), and a diff is a pure function of two summaries ([`diff`]).
 
+pub mod diff;
 pub mod facts;
 pub mod model;
 pub mod stats;

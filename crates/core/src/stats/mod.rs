@@ -2,6 +2,7 @@
 //!
 //! The formulae are in `docs/methods/`. Everything is a pure function of sums that facts keep.
 
+pub mod changepoint;
 pub mod distribution;
 pub mod fdr;
 pub mod proportion;
@@ -113,6 +114,21 @@ pub fn welch_degrees(a: Variance, b: Variance) -> f64 {
     }
     let part = |v: Variance| v.value * v.value / v.degrees_of_freedom.max(1.0);
     (sum * sum / (part(a) + part(b))).max(1.0)
+}
+
+/// One side's spans of a group, as the tests of a distribution need them.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Sample<'a> {
+    /// (slice, bucket, weighted count), any order; slices are numbered from 0.
+    pub counts: std::borrow::Cow<'a, [(usize, i16, f64)]>,
+    /// Slices in which the group occurs.
+    pub slices: usize,
+    /// (Σw)² / Σw²: the spans that carry as much information.
+    pub effective_spans: f64,
+    /// How much the scatter between traces exceeds that of independent spans; at least 1.
+    pub trace_design_effect: f64,
+    /// Traces the group occurs in.
+    pub traces: f64,
 }
 
 /// Fewer non-empty slices than this on a side: tests rest on traces alone and are only suggestive.

@@ -4,7 +4,7 @@
 //! density is needed; se comes from the scatter of slices here.
 
 use super::distribution::t_quantile;
-use super::{Interval, MIN_SLICES, Test, Variance};
+use super::{Interval, MIN_SLICES, Sample, Test, Variance};
 use crate::facts::histogram::{ZERO_BUCKET, upper_limit_ns};
 
 /// A quantile and how sure it is.
@@ -18,21 +18,6 @@ pub struct Quantile {
     pub ln_variance: Variance,
     /// Standard error of the distribution function at the quantile.
     pub share_error: f64,
-}
-
-/// One side's spans of a group.
-#[derive(Debug, Clone, Default)]
-pub struct Side<'a> {
-    /// (slice, bucket, weighted count), any order; slices are numbered from 0.
-    pub counts: &'a [(usize, i16, f64)],
-    /// Slices in which the group occurs.
-    pub slices: usize,
-    /// (Σw)² / Σw².
-    pub effective_spans: f64,
-    /// How much the scatter between traces exceeds that of independent spans; at least 1.
-    pub trace_design_effect: f64,
-    /// Traces the group occurs in.
-    pub traces: f64,
 }
 
 /// The distribution of a side over buckets, and by slice.
@@ -53,14 +38,14 @@ pub struct Distribution {
 
 impl Distribution {
     /// The distribution of a side; `None` where it has no spans.
-    pub fn new(side: &Side<'_>) -> Option<Self> {
+    pub fn new(side: &Sample<'_>) -> Option<Self> {
         let lowest = side.counts.iter().map(|c| c.1).min()?;
         let highest = side.counts.iter().map(|c| c.1).max()?;
         let width = usize::from((highest - lowest) as u16) + 1;
         let slice_numbers = side.counts.iter().map(|c| c.0).max()? + 1;
         let mut counts = vec![0.0; width];
         let mut slices = vec![Vec::new(); slice_numbers];
-        for (slice, bucket, weight) in side.counts {
+        for (slice, bucket, weight) in side.counts.iter() {
             let index = usize::from((bucket - lowest) as u16);
             counts[index] += weight;
             if slices[*slice].is_empty() {

@@ -5,22 +5,7 @@
 //! Whitney 1947; Cliff 1993; Brunner & Munzel 2000 for the placement scores whose slice sums give the variance.
 
 use super::distribution::t_two_sided;
-use super::{Interval, MIN_SLICES, Test, Variance};
-
-/// One side's spans of a group: buckets and weights, in all and by slice.
-#[derive(Debug, Clone, Default)]
-pub struct Side<'a> {
-    /// (slice, bucket, weighted count), any order; slices are numbered from 0.
-    pub counts: &'a [(usize, i16, f64)],
-    /// Slices in which the group occurs.
-    pub slices: usize,
-    /// (Σw)² / Σw²: the spans that carry as much information.
-    pub effective_spans: f64,
-    /// How much the scatter between traces exceeds that of independent spans; at least 1.
-    pub trace_design_effect: f64,
-    /// Traces the group occurs in.
-    pub traces: f64,
-}
+use super::{Interval, MIN_SLICES, Sample, Test, Variance};
 
 /// The comparison of two distributions.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -40,21 +25,21 @@ pub struct Theta {
 }
 
 /// Compares two sides; `None` where one has no spans.
-pub fn compare(baseline: &Side<'_>, candidate: &Side<'_>) -> Option<Theta> {
+pub fn compare(baseline: &Sample<'_>, candidate: &Sample<'_>) -> Option<Theta> {
     let lowest = baseline
         .counts
         .iter()
-        .chain(candidate.counts)
+        .chain(candidate.counts.iter())
         .map(|c| c.1)
         .min()?;
     let highest = baseline
         .counts
         .iter()
-        .chain(candidate.counts)
+        .chain(candidate.counts.iter())
         .map(|c| c.1)
         .max()?;
     let width = usize::from((highest - lowest) as u16) + 1;
-    let sum = |side: &Side<'_>| {
+    let sum = |side: &Sample<'_>| {
         let mut counts = vec![0.0; width];
         side.counts
             .iter()
@@ -103,7 +88,7 @@ fn middle_cdf(counts: &[f64], total: f64) -> Vec<f64> {
 }
 
 fn side_variance(
-    side: &Side<'_>,
+    side: &Sample<'_>,
     counts: &[f64],
     scores: &[f64],
     total: f64,
@@ -126,7 +111,7 @@ fn side_variance(
     }
     let slices = side.counts.iter().map(|c| c.0).max().map_or(0, |s| s + 1);
     let mut sums = vec![0.0; slices];
-    for (slice, bucket, weight) in side.counts {
+    for (slice, bucket, weight) in side.counts.iter() {
         sums[*slice] += weight * scores[usize::from((bucket - lowest) as u16)];
     }
     let m = side.slices as f64;

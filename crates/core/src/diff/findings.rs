@@ -1,0 +1,196 @@
+//! Findings: everything in a diff that passed the policy, in words, most important first.
+
+use std::collections::HashMap;
+
+use super::document::{
+    Aspect, Finding, GroupDiff, GroupSummary, KeyDiff, Severity, Strength, ValueEvidence, Verdict,
+};
+use super::text;
+use crate::facts::KeyRole;
+
+/// A finding before it is known which others say the same.
+struct Candidate {
+    finding: Finding,
+    /// Equal for groups of exactly the same spans.
+    spans: (u64, u128, u64, u128),
+    size: f64,
+}
+
+/// All findings of these keys.
+pub(super) fn collect(keys: &[KeyDiff], can_confirm: bool) -> Vec<Finding> {
+    let mut found: Vec<Candidate> = Vec::new();
+    for key in keys {
+        let strength = if can_confirm { Strength::Confirmed } else { Strength::Suggestive };
+        for (aspect, list) in [(Aspect::NewValue, &key.new), (Aspect::MissingValue, &key.missing)] {
+            found.extend(list.iter().filter(|v| v.passes).map(|v| value_finding(key, v, aspect, strength)));
+        }
+        for group in &key.groups {
+            found.extend(group_findings(key, group));
+        }
+    }
+    found.sort_by(|a, b| {
+        importance(&a.finding)
+            .cmp(&importance(&b.finding))
+            .then(b.size.total_cmp(&a.size))
+            .then_with(|| a.finding.id.cmp(&b.finding.id))
+    });
+    mark_echoes(&mut found);
+    found.into_iter().map(|candidate| candidate.finding).collect()
+}
+
+/// Lower is more important.
+fn importance(finding: &Finding) -> (bool, u8, std::cmp::Reverse<Option<Severity>>) {
+    let is_entry = finding.role == KeyRole::EntryPoint;
+    let is_scanned = finding.role == KeyRole::Scanned;
+    let class = match (finding.aspect, finding.verdict) {
+        (Aspect::Errors, Verdict::Regressed) => 0,
+        (Aspect::Latency, Verdict::Regressed) => 1,
+        (Aspect::NewValue, _) => 6,
+        (Aspect::MissingValue, _) => 7,
+        (Aspect::Calls, _) => 10,
+        _ => 8,
+    };
+    let by_role = if is_entry {
+        0
+    } else if is_scanned {
+        4
+    } else {
+        2
+    };
+    (finding.strength == Strength::Suggestive, class + if class <= 1 { by_role } else { u8::from(is_scanned) * 3 }, std::cmp::Reverse(finding.severity))
+}
+
+/// The same spans under another key say nothing new: the later finding names the earlier one.
+fn mark_echoes(found: &mut [Candidate]) {
+    let mut first: HashMap<(Aspect, (u64, u128, u64, u128)), String> = HashMap::new();
+    for candidate in found {
+        let key = (candidate.finding.aspect, candidate.spans);
+        match first.get(&key) {
+            Some(id) => candidate.finding.same_as = Some(id.clone()),
+            None => {
+                first.insert(key, candidate.finding.id.clone());
+            }
+        }
+    }
+}
+
+fn aspect_name(aspect: Aspect) -> &'static str {
+    match aspect {
+        Aspect::Errors => "errors",
+        Aspect::Latency => "latency",
+        Aspect::NewValue => "new",
+        Aspect::MissingValue => "missing",
+        Aspect::Calls => "calls",
+    }
+}
+
+fn finding(key: &KeyDiff, value: &str, aspect: Aspect) -> Finding {
+    Finding {
+        id: format!("{}={value}/{}", key.key, aspect_name(aspect)),
+        key: key.key.clone(),
+        value: value.to_owned(),
+        role: key.role,
+        aspect,
+        verdict: Verdict::Increased,
+        strength: Strength::Confirmed,
+        severity: None,
+        q: None,
+        text: String::new(),
+        same_as: None,
+    }
+}
+
+fn value_finding(key: &KeyDiff, value: &ValueEvidence, aspect: Aspect, strength: Strength) -> Candidate {
+    let (verdict, word, side) = if aspect == Aspect::NewValue {
+        (Verdict::Increased, "new", "candidate")
+    } else {
+        (Verdict::Decreased, "missing", "baseline")
+    };
+    let group = &value.group;
+    let text = format!(
+        "{word}: in {} ({} of the {side}'s)",
+        text::counted(group.traces, "trace"),
+        text::percent(value.trace_ratio)
+    );
+    let spans = (group.spans, group.duration_sum_ns, 0, 0);
+    let base = finding(key, &value.value, aspect);
+    Candidate {
+        finding: Finding { verdict, strength, q: Some(value.p), text, ..base },
+        spans,
+        size: group.traces as f64,
+    }
+}
+
+fn group_findings(key: &KeyDiff, group: &GroupDiff) -> Vec<Candidate> {
+    let (a, b) = (&group.baseline, &group.candidate);
+    let spans = (a.spans, a.duration_sum_ns, b.spans, b.duration_sum_ns);
+    let parts = [
+        (Aspect::Latency, Some(group.latency.judgement), group.latency.delta.unwrap_or(0.0).abs()),
+        (Aspect::Errors, Some(group.errors.judgement), group.errors.difference.abs()),
+        (
+            Aspect::Calls,
+            group.calls.map(|c| c.judgement),
+            group.calls.and_then(|c| c.factor).map_or(0.0, |f| f.ln().abs()),
+        ),
+    ];
+    let mut found = Vec::new();
+    for (aspect, judgement, size) in parts {
+        let Some(judgement) = judgement else { continue };
+        if matches!(judgement.verdict, Verdict::NoMaterialChange | Verdict::Inconclusive) {
+            continue;
+        }
+        let text = match aspect {
+            Aspect::Latency => latency_text(group),
+            Aspect::Errors => errors_text(a, b),
+            _ => calls_text(group),
+        };
+        let base = finding(key, &group.value, aspect);
+        let finding = Finding {
+            verdict: judgement.verdict,
+            strength: judgement.strength,
+            severity: judgement.severity,
+            q: judgement.q,
+            text,
+            ..base
+        };
+        found.push(Candidate { finding, spans, size });
+    }
+    found
+}
+
+/// `slower: median 8.1 ms → 34 ms (+320 %), p95 …; 93 % of …`.
+pub(super) fn latency_text(group: &GroupDiff) -> String {
+    let delta = group.latency.delta.unwrap_or(0.0);
+    let word = if delta > 0.0 { "slower" } else { "faster" };
+    let mut parts = Vec::new();
+    for (name, title) in [("p50", "median"), ("p95", "p95")] {
+        let (a, b) = (group.baseline.quantiles.get(name), group.candidate.quantiles.get(name));
+        if let (Some(a), Some(b)) = (a, b) {
+            let change = if a.value_ns > 0.0 {
+                format!(" ({})", text::factor_change(b.value_ns / a.value_ns))
+            } else {
+                String::new()
+            };
+            parts.push(format!(
+                "{title} {} → {}{change}",
+                text::duration(a.value_ns),
+                text::duration(b.value_ns)
+            ));
+        }
+    }
+    format!("{word}: {}", parts.join(", "))
+}
+
+/// `fails more: 0.3 % → 6.1 %`.
+pub(super) fn errors_text(a: &GroupSummary, b: &GroupSummary) -> String {
+    let word = if b.error_ratio > a.error_ratio { "fails more" } else { "fails less" };
+    format!("{word}: {} → {}", text::percent(a.error_ratio), text::percent(b.error_ratio))
+}
+
+fn calls_text(group: &GroupDiff) -> String {
+    let Some(calls) = &group.calls else { return String::new() };
+    let (a, b) = (calls.per_trace.baseline, calls.per_trace.candidate);
+    let word = if b > a { "more often" } else { "less often" };
+    let change = calls.factor.map_or(String::new(), |f| format!(" ({})", text::factor_change(f)));
+    format!("{word}: {a:.3} → {b:.3} per trace{change}")
+}

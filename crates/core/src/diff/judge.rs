@@ -1,0 +1,56 @@
+//! From tests to verdicts: significance after correction, practical floors, and what is left.
+
+use super::document::{Judgement, Severity, Strength, Verdict};
+
+/// What one test found, before its family is known.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Evidence {
+    /// Two-sided p-value; `None` where no test was possible.
+    pub(super) p: Option<f64>,
+    /// The verdict if the change is significant.
+    pub(super) direction: Verdict,
+    /// How big it is.
+    pub(super) severity: Severity,
+    /// Whether the estimate passes the practical floors.
+    pub(super) passes_floor: bool,
+    /// Whether the interval excludes any change as big as the floors.
+    pub(super) is_immaterial: bool,
+    /// Whether it rests on too few slices to be confirmed.
+    pub(super) is_suggestive: bool,
+}
+
+impl Evidence {
+    /// No test was possible.
+    pub(super) const NONE: Self = Self {
+        p: None,
+        direction: Verdict::Inconclusive,
+        severity: Severity::Minor,
+        passes_floor: false,
+        is_immaterial: false,
+        is_suggestive: true,
+    };
+
+    /// The judgement at a corrected p-value.
+    pub(super) fn judge(&self, q: Option<f64>, max_q: f64) -> Judgement {
+        let is_significant = q.is_some_and(|q| q <= max_q);
+        let verdict = if is_significant && self.passes_floor {
+            self.direction
+        } else if self.is_immaterial {
+            Verdict::NoMaterialChange
+        } else {
+            Verdict::Inconclusive
+        };
+        let strength = if self.is_suggestive { Strength::Suggestive } else { Strength::Confirmed };
+        let is_change = is_significant && self.passes_floor;
+        Judgement { verdict, strength, severity: is_change.then_some(self.severity), p: self.p, q }
+    }
+}
+
+/// Severity by |Cliff's δ|: the steps of Romano et al. 2006.
+pub(super) fn severity_of_delta(delta: f64) -> Severity {
+    match delta.abs() {
+        d if d < 0.33 => Severity::Minor,
+        d if d < 0.474 => Severity::Medium,
+        _ => Severity::Major,
+    }
+}

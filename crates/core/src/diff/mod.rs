@@ -1,0 +1,22 @@
+//! The diff: what changed between two facts, how big it is and how sure that is.
+
+mod calls;
+mod compare;
+mod document;
+mod errors;
+mod findings;
+mod header;
+mod judge;
+mod latency;
+mod policy;
+mod sentence;
+mod side;
+pub mod text;
+mod values;
+
+pub use compare::compare;
+pub use document::*;
+pub use policy::{CallPolicy, ErrorPolicy, LatencyPolicy, Policy, PolicyError, ValuePolicy};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,153 @@
+//! One group of one side, prepared for the tests: totals, distribution and clustered ratios.
+
+use std::collections::BTreeMap;
+
+use super::document::{ExemplarIds, GroupSummary, QuantileSummary};
+use crate::facts::cell::Cell;
+use crate::facts::{Exemplar, Facts, Group};
+use crate::stats::quantile::Distribution;
+use crate::stats::ratio::{Ratio, SliceSums};
+use crate::stats::{Sample, proportion, rate};
+
+/// The quantiles that are reported: name, share, and the traces they need.
+pub(super) const QUANTILES: [(&str, f64, f64); 4] =
+    [("p50", 0.5, 2.0), ("p90", 0.9, 50.0), ("p95", 0.95, 100.0), ("p99", 0.99, 2_000.0)];
+
+/// A group of one side.
+pub(super) struct Side<'a> {
+    facts: &'a Facts,
+    group: &'a Group,
+    pub(super) total: Cell,
+    pub(super) slices: usize,
+}
+
+impl<'a> Side<'a> {
+    pub(super) fn new(facts: &'a Facts, group: &'a Group) -> Self {
+        Self { facts, group, total: group.total(), slices: group.cells().count() }
+    }
+
+    /// (Σw)² / Σw².
+    pub(super) fn effective_spans(&self) -> f64 {
+        if self.total.weight_squared == 0.0 {
+            0.0
+        } else {
+            self.total.weight * self.total.weight / self.total.weight_squared
+        }
+    }
+
+    /// Buckets and weights by slice, with what clustering by trace does to them.
+    pub(super) fn sample(&self) -> Sample<'static> {
+        let counts = self
+            .group
+            .cells()
+            .flat_map(|(slice, cell)| cell.histogram.buckets().map(move |(bucket, w)| (slice, bucket, w)));
+        Sample {
+            counts: counts.collect(),
+            slices: self.slices,
+            effective_spans: self.effective_spans(),
+            trace_design_effect: self.trace_design_effect(),
+            traces: self.total.traces as f64,
+        }
+    }
+
+    /// How much the variance of the mean log-duration grows because spans of one trace are alike; at least 1.
+    fn trace_design_effect(&self) -> f64 {
+        let Some(ratio) = Ratio::estimate(std::iter::once(self.total.bucket_sums())) else { return 1.0 };
+        let spread = self.total.moments.bucket_squared / self.total.weight - ratio.value * ratio.value;
+        let independent = spread / (self.effective_spans() - 1.0).max(1.0);
+        if independent > 0.0 && ratio.trace_variance.is_finite() {
+            (ratio.trace_variance / independent).max(1.0)
+        } else {
+            1.0
+        }
+    }
+
+    pub(super) fn ratio(&self, sums: impl Fn(&Cell) -> SliceSums + Clone) -> Option<Ratio> {
+        Ratio::estimate(self.group.cells().map(move |(_, cell)| sums(cell)))
+    }
+
+    /// Spans per trace, over all traces of the side, those without the group too.
+    pub(super) fn calls_per_trace(&self) -> Option<Ratio> {
+        let empty = Cell::default();
+        let mut cells = vec![&empty; self.facts.slice_traces().len()];
+        self.group.cells().for_each(|(slice, cell)| cells[slice] = cell);
+        let slices = self.facts.slice_traces().iter().zip(cells).filter(|(slice, _)| slice.traces > 0);
+        Ratio::estimate(slices.map(|(slice, cell)| SliceSums {
+            traces: slice.traces as f64,
+            x: slice.weight,
+            y: cell.weight,
+            xx: slice.weight_squared,
+            xy: cell.moments.ct,
+            yy: cell.moments.cc,
+        }))
+    }
+
+    /// Spans per second.
+    pub(super) fn rate(&self) -> Option<rate::Rate> {
+        let windows = self.facts.slicing().slices();
+        let mut slices: Vec<(f64, f64, f64, f64)> =
+            windows.iter().map(|w| (0.0, 0.0, 0.0, w.seconds())).collect();
+        for (slice, cell) in self.group.cells() {
+            let seconds = slices[slice].3;
+            slices[slice] = (cell.spans as f64, cell.weight, cell.weight_squared, seconds);
+        }
+        rate::estimate(&slices)
+    }
+
+    pub(super) fn error_ratio(&self) -> f64 {
+        if self.total.weight > 0.0 { self.total.error_weight / self.total.weight } else { 0.0 }
+    }
+
+    pub(super) fn mean_ns(&self) -> f64 {
+        if self.total.weight > 0.0 { self.total.weighted_duration_ns / self.total.weight } else { 0.0 }
+    }
+
+    pub(super) fn summary(&self, distribution: Option<&Distribution>) -> GroupSummary {
+        let total = &self.total;
+        let effective_spans = self.effective_spans();
+        let error_ratio = self.error_ratio();
+        let quantiles = self.quantiles(distribution);
+        let median_ns = quantiles.get("p50").map_or(0.0, |q| q.value_ns);
+        let seconds = self.facts.slicing().seconds();
+        GroupSummary {
+            spans: total.spans,
+            errors: total.errors,
+            traces: total.traces,
+            slices: self.slices,
+            weighted_spans: total.weight,
+            effective_spans,
+            error_ratio,
+            error_interval: proportion::wilson(error_ratio * effective_spans, effective_spans),
+            mean_ns: self.mean_ns(),
+            duration_sum_ns: total.duration_ns,
+            quantiles,
+            per_second: if seconds > 0.0 { total.weight / seconds } else { 0.0 },
+            exemplars: self.exemplars(median_ns),
+        }
+    }
+
+    /// Whether the group has enough traces for a quantile.
+    pub(super) fn has_quantile(&self, needed: f64) -> bool {
+        (self.total.traces as f64).min(self.effective_spans()) >= needed
+    }
+
+    fn quantiles(&self, distribution: Option<&Distribution>) -> BTreeMap<&'static str, QuantileSummary> {
+        let Some(distribution) = distribution else { return BTreeMap::new() };
+        let enough = QUANTILES.into_iter().filter(|(_, _, needed)| self.has_quantile(*needed));
+        let summary = |(name, share, _)| {
+            let quantile = distribution.quantile(share);
+            (name, QuantileSummary { value_ns: quantile.value_ns, interval_ns: quantile.interval_ns })
+        };
+        enough.map(summary).collect()
+    }
+
+    fn exemplars(&self, median_ns: f64) -> ExemplarIds {
+        let ids = |list: &[Exemplar]| list.iter().map(|e| e.trace_id.to_string()).collect();
+        let exemplars = &self.group.exemplars;
+        ExemplarIds {
+            slowest: ids(exemplars.slowest()),
+            failed: ids(exemplars.failed()),
+            typical: ids(&exemplars.typical(median_ns)),
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Values that only one side has.
+
+use super::document::ValueEvidence;
+use super::policy::ValuePolicy;
+use super::side::Side;
+use crate::facts::{Facts, Group, Key};
+use crate::stats::quantile::Distribution;
+
+/// The values of `key` on the side `here` that the other side lacks, most traces first.
+///
+/// The evidence: if the value were as common on both sides, each of its traces would fall on this side with the share
+/// that this side has of all traces with the key, so all of them do with share^traces. Traces that come in bursts
+/// count for fewer.
+pub(super) fn only_on(
+    here: &Facts,
+    key: &Key,
+    there: &Facts,
+    other: Option<&Key>,
+    policy: &ValuePolicy,
+) -> Vec<ValueEvidence> {
+    let is_only_here = |value: &str| other.is_none_or(|k| !k.groups.contains_key(value));
+    let traces = |facts: &Facts| facts.quality.traces as f64;
+    let share = traces(here) / (traces(here) + traces(there)).max(1.0);
+    // A value may hide among those past the cap of the other side.
+    let may_hide = other.is_some_and(|k| k.other.spans > 0 || k.identifier.is_some());
+    let occupied = here.slice_traces().iter().filter(|s| s.traces > 0).count();
+    let mut found: Vec<ValueEvidence> = key
+        .groups
+        .iter()
+        .filter(|(value, _)| is_only_here(value))
+        .map(|(value, group)| {
+            let side = Side::new(here, group);
+            let distribution = Distribution::new(&side.sample());
+            let effective = side.total.traces as f64 / burstiness(here, group);
+            let p = share.powf(effective);
+            ValueEvidence {
+                value: value.clone(),
+                group: side.summary(distribution.as_ref()),
+                trace_ratio: side.total.traces as f64 / traces(here).max(1.0),
+                p,
+                passes: !may_hide
+                    && there.quality.traces > 0
+                    && side.total.traces >= policy.min_traces
+                    && side.slices >= policy.min_slices.min(occupied)
+                    && p <= policy.max_p,
+            }
+        })
+        .collect();
+    found.sort_by(|a, b| b.group.traces.cmp(&a.group.traces).then_with(|| a.value.cmp(&b.value)));
+    found
+}
+
+/// How much more the group's traces scatter over the slices than all traces do at random; at least 1.
+fn burstiness(facts: &Facts, group: &Group) -> f64 {
+    let total = group.traces() as f64;
+    let all: f64 = facts.slice_traces().iter().map(|s| s.traces as f64).sum();
+    let slices = facts.slice_traces().iter().filter(|s| s.traces > 0).count();
+    if slices < 2 || total <= 0.0 {
+        return 1.0;
+    }
+    let mut seen = vec![0.0; facts.slice_traces().len()];
+    group.cells().for_each(|(slice, cell)| seen[slice] = cell.traces as f64);
+    let pearson: f64 = facts
+        .slice_traces()
+        .iter()
+        .zip(seen)
+        .filter(|(slice, _)| slice.traces > 0)
+        .map(|(slice, seen)| {
+            let expected = total * slice.traces as f64 / all;
+            (seen - expected).powi(2) / expected
+        })
+        .sum();
+    (pearson / (slices as f64 - 1.0)).max(1.0)
+}
