@@ -6,5 +6,6 @@
 pub mod diff;
 pub mod facts;
 pub mod model;
+pub mod snapshot;
 pub mod stats;
 pub mod trace;

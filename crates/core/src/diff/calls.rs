@@ -27,7 +27,11 @@ pub(super) fn compare(
     let p = test.map(|t| t.p).filter(|p| enough && p.is_finite());
     let evidence = Evidence {
         p,
-        direction: if b.value > a.value { Verdict::Increased } else { Verdict::Decreased },
+        direction: if b.value > a.value {
+            Verdict::Increased
+        } else {
+            Verdict::Decreased
+        },
         severity: Severity::Minor,
         passes_floor: test.is_some_and(|t| t.difference.abs() >= floor),
         is_immaterial: enough && test.is_some_and(|t| t.interval().is_inside(floor)),
@@ -35,7 +39,10 @@ pub(super) fn compare(
     };
     let diff = CallDiff {
         judgement: evidence.judge(None, policy.max_q),
-        per_trace: Sides { baseline: a.value, candidate: b.value },
+        per_trace: Sides {
+            baseline: a.value,
+            candidate: b.value,
+        },
         factor: is_known.then(|| b.value / a.value),
         factor_interval: test.map(|t| exp(t.interval())),
         minimum_detectable_factor: test.map(|t| t.minimum_detectable().exp()),
@@ -44,10 +51,24 @@ pub(super) fn compare(
 }
 
 /// Spans per second: context.
-pub(super) fn compare_rates(baseline: &Side<'_>, candidate: &Side<'_>, seconds: Sides<f64>) -> RateDiff {
-    let unknown = RateDiff { factor: None, factor_interval: None, p: None };
-    let (Some(a), Some(b)) = (baseline.rate(), candidate.rate()) else { return unknown };
-    let test = Test::welch((b.per_second / a.per_second).ln(), a.ln_variance, b.ln_variance);
+pub(super) fn compare_rates(
+    baseline: &Side<'_>,
+    candidate: &Side<'_>,
+    seconds: Sides<f64>,
+) -> RateDiff {
+    let unknown = RateDiff {
+        factor: None,
+        factor_interval: None,
+        p: None,
+    };
+    let (Some(a), Some(b)) = (baseline.rate(), candidate.rate()) else {
+        return unknown;
+    };
+    let test = Test::welch(
+        (b.per_second / a.per_second).ln(),
+        a.ln_variance,
+        b.ln_variance,
+    );
     let p = if a.count + b.count < MIN_SPANS {
         // Over-dispersion takes information away: count as if there had been that many fewer.
         let count = |r: &crate::stats::rate::Rate| (r.count / r.dispersion).round() as u64;
@@ -64,5 +85,8 @@ pub(super) fn compare_rates(baseline: &Side<'_>, candidate: &Side<'_>, seconds: 
 }
 
 fn exp(interval: Interval) -> Interval {
-    Interval { low: interval.low.exp(), high: interval.high.exp() }
+    Interval {
+        low: interval.low.exp(),
+        high: interval.high.exp(),
+    }
 }

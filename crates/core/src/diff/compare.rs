@@ -19,13 +19,23 @@ pub fn compare(baseline: &Facts, candidate: &Facts, policy: &Policy) -> Diff {
         policy,
         rates_are_comparable: header::rates_are_comparable(baseline, candidate),
     };
-    let names: BTreeSet<&String> = baseline.keys().keys().chain(candidate.keys().keys()).collect();
+    let names: BTreeSet<&String> = baseline
+        .keys()
+        .keys()
+        .chain(candidate.keys().keys())
+        .collect();
     let mut left_out = Vec::new();
     let mut keys: Vec<OpenKeyDiff> = Vec::new();
     for name in names {
-        let sides = Sides { baseline: baseline.keys().get(name), candidate: candidate.keys().get(name) };
+        let sides = Sides {
+            baseline: baseline.keys().get(name),
+            candidate: candidate.keys().get(name),
+        };
         match reason_to_leave_out(&sides) {
-            Some(reason) => left_out.push(LeftOut { key: name.clone(), reason }),
+            Some(reason) => left_out.push(LeftOut {
+                key: name.clone(),
+                reason,
+            }),
             None => keys.push(context.key(name, &sides)),
         }
     }
@@ -37,24 +47,42 @@ pub fn compare(baseline: &Facts, candidate: &Facts, policy: &Policy) -> Diff {
     let quality = header::build(baseline, candidate);
     let findings = findings::collect(&keys, quality.can_confirm);
     let sentence = sentence::write(&keys, &findings, &quality);
-    Diff { version: DOCUMENT_VERSION, sentence, quality, policy: policy.clone(), findings, keys, left_out }
+    Diff {
+        version: DOCUMENT_VERSION,
+        sentence,
+        quality,
+        policy: policy.clone(),
+        findings,
+        keys,
+        left_out,
+    }
 }
 
 fn key_order(key: &KeyDiff) -> (std::cmp::Reverse<KeyRole>, usize, &str) {
-    let place = [SERVICE, OPERATION, ENDPOINT].iter().position(|name| *name == key.key).unwrap_or(3);
+    let place = [SERVICE, OPERATION, ENDPOINT]
+        .iter()
+        .position(|name| *name == key.key)
+        .unwrap_or(3);
     (std::cmp::Reverse(key.role), place, &key.key)
 }
 
 /// Why a key is not compared.
 fn reason_to_leave_out(sides: &Sides<Option<&Key>>) -> Option<String> {
-    let both: Vec<&Key> = [sides.baseline, sides.candidate].into_iter().flatten().collect();
+    let both: Vec<&Key> = [sides.baseline, sides.candidate]
+        .into_iter()
+        .flatten()
+        .collect();
     if both.iter().any(|key| key.role != KeyRole::Scanned) {
         return None;
     }
     let identifier = |key: &&&Key| key.identifier.is_some() || key.is_identifier_like();
     both.iter().find(identifier).map(|key| {
         let values = key.identifier.unwrap_or(key.groups.len() as u64);
-        let at_least = if key.identifier.is_some() { "at least " } else { "" };
+        let at_least = if key.identifier.is_some() {
+            "at least "
+        } else {
+            ""
+        };
         format!("identifier-like: {at_least}{values} values, nearly each in a trace of its own")
     })
 }
@@ -68,8 +96,10 @@ struct OpenKeyDiff {
 /// Corrects the p-values of a family and replaces its judgements.
 fn judge_family<'a>(keys: impl Iterator<Item = &'a mut OpenKeyDiff>, policy: &Policy) {
     let mut keys: Vec<&mut OpenKeyDiff> = keys.collect();
-    let evidence: Vec<Evidence> =
-        keys.iter().flat_map(|key| key.evidence.iter().flatten().flatten().copied()).collect();
+    let evidence: Vec<Evidence> = keys
+        .iter()
+        .flat_map(|key| key.evidence.iter().flatten().flatten().copied())
+        .collect();
     let p_values: Vec<f64> = evidence.iter().map(|e| e.p.unwrap_or(f64::NAN)).collect();
     let mut q_values = benjamini_hochberg(&p_values).into_iter();
     for key in &mut keys {
@@ -99,18 +129,27 @@ struct Context<'a> {
 impl Context<'_> {
     fn key(&self, name: &str, sides: &Sides<Option<&Key>>) -> OpenKeyDiff {
         let only = |here: &Facts, key: Option<&Key>, there: &Facts, other: Option<&Key>| {
-            key.map_or_else(Vec::new, |k| values::only_on(here, k, there, other, &self.policy.values))
+            key.map_or_else(Vec::new, |k| {
+                values::only_on(here, k, there, other, &self.policy.values)
+            })
         };
         let without =
             |facts: &Facts, key: Option<&Key>| facts.all().spans() - key.map_or(0, |k| k.spans);
-        let role = [sides.baseline, sides.candidate].into_iter().flatten().map(|k| k.role).max();
+        let role = [sides.baseline, sides.candidate]
+            .into_iter()
+            .flatten()
+            .map(|k| k.role)
+            .max();
         let role = role.unwrap_or(KeyRole::Scanned);
         let mut groups = Vec::new();
         let mut evidence = Vec::new();
         if let (Some(a), Some(b)) = (sides.baseline, sides.candidate) {
             for (value, group) in &a.groups {
                 if let Some(other) = b.groups.get(value) {
-                    let sides = (Side::new(self.baseline, group), Side::new(self.candidate, other));
+                    let sides = (
+                        Side::new(self.baseline, group),
+                        Side::new(self.candidate, other),
+                    );
                     let (diff, found) = self.group(value, &sides.0, &sides.1, role);
                     groups.push(diff);
                     evidence.push(found);
@@ -120,8 +159,18 @@ impl Context<'_> {
         let diff = KeyDiff {
             key: name.to_owned(),
             role,
-            new: only(self.candidate, sides.candidate, self.baseline, sides.baseline),
-            missing: only(self.baseline, sides.baseline, self.candidate, sides.candidate),
+            new: only(
+                self.candidate,
+                sides.candidate,
+                self.baseline,
+                sides.baseline,
+            ),
+            missing: only(
+                self.baseline,
+                sides.baseline,
+                self.candidate,
+                sides.candidate,
+            ),
             groups,
             without: Sides {
                 baseline: without(self.baseline, sides.baseline),
@@ -143,11 +192,19 @@ impl Context<'_> {
         role: KeyRole,
     ) -> (GroupDiff, [Option<Evidence>; 3]) {
         let samples = [a.sample(), b.sample()];
-        let [before, after] = [Distribution::new(&samples[0]), Distribution::new(&samples[1])];
+        let [before, after] = [
+            Distribution::new(&samples[0]),
+            Distribution::new(&samples[1]),
+        ];
         let distributions = [before.as_ref(), after.as_ref()];
-        let (latency, latency_evidence) = latency::compare(a, b, &samples, distributions, self.policy);
+        let (latency, latency_evidence) =
+            latency::compare(a, b, &samples, distributions, self.policy);
         let (errors, error_evidence) = errors::compare(a, b, self.policy);
-        let calls = if role == KeyRole::EntryPoint { None } else { calls::compare(a, b, self.policy) };
+        let calls = if role == KeyRole::EntryPoint {
+            None
+        } else {
+            calls::compare(a, b, self.policy)
+        };
         let seconds = Sides {
             baseline: self.baseline.slicing().seconds(),
             candidate: self.candidate.slicing().seconds(),
@@ -155,7 +212,11 @@ impl Context<'_> {
         let rate = if self.rates_are_comparable {
             calls::compare_rates(a, b, seconds)
         } else {
-            RateDiff { factor: None, factor_interval: None, p: None }
+            RateDiff {
+                factor: None,
+                factor_interval: None,
+                p: None,
+            }
         };
         let diff = GroupDiff {
             value: value.to_owned(),
@@ -166,6 +227,13 @@ impl Context<'_> {
             calls: calls.map(|(diff, _)| diff),
             rate,
         };
-        (diff, [Some(latency_evidence), Some(error_evidence), calls.map(|(_, evidence)| evidence)])
+        (
+            diff,
+            [
+                Some(latency_evidence),
+                Some(error_evidence),
+                calls.map(|(_, evidence)| evidence),
+            ],
+        )
     }
 }

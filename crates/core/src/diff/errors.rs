@@ -12,28 +12,51 @@ use crate::stats::{Interval, MIN_SLICES, Test, proportion};
 const MIN_ERRORS: u64 = 10;
 
 /// The numbers, with a judgement still to come.
-pub(super) fn compare(baseline: &Side<'_>, candidate: &Side<'_>, policy: &Policy) -> (ErrorDiff, Evidence) {
+pub(super) fn compare(
+    baseline: &Side<'_>,
+    candidate: &Side<'_>,
+    policy: &Policy,
+) -> (ErrorDiff, Evidence) {
     let (before, after) = (baseline.error_ratio(), candidate.error_ratio());
     let difference = after - before;
-    let ratios = baseline.ratio(Cell::error_sums).zip(candidate.ratio(Cell::error_sums));
-    let (few_a, few_b) = (failures(baseline) < MIN_ERRORS, failures(candidate) < MIN_ERRORS);
+    let ratios = baseline
+        .ratio(Cell::error_sums)
+        .zip(candidate.ratio(Cell::error_sums));
+    let (few_a, few_b) = (
+        failures(baseline) < MIN_ERRORS,
+        failures(candidate) < MIN_ERRORS,
+    );
     let tested = match &ratios {
         Some((a, b)) if !few_a && !few_b => clustered(a, b),
         Some((a, b)) => exact(baseline, candidate, a, b),
-        None => Tested { p: None, interval: None, minimum_detectable: None, test: "none" },
+        None => Tested {
+            p: None,
+            interval: None,
+            minimum_detectable: None,
+            test: "none",
+        },
     };
-    let floor = policy.errors.min_difference.max((policy.errors.min_factor - 1.0) * before);
+    let floor = policy
+        .errors
+        .min_difference
+        .max((policy.errors.min_factor - 1.0) * before);
     let enough = baseline.total.traces.min(candidate.total.traces) >= policy.min_traces;
     let evidence = Evidence {
         p: tested.p.filter(|p| enough && p.is_finite()),
-        direction: if difference > 0.0 { Verdict::Regressed } else { Verdict::Improved },
+        direction: if difference > 0.0 {
+            Verdict::Regressed
+        } else {
+            Verdict::Improved
+        },
         severity: severity(before, after),
         passes_floor: difference.abs() >= policy.errors.min_difference
             && before.max(after) >= policy.errors.min_factor * before.min(after),
         is_immaterial: enough && tested.interval.is_some_and(|i| i.is_inside(floor)),
         is_suggestive: baseline.slices < MIN_SLICES || candidate.slices < MIN_SLICES,
     };
-    let none_among = [baseline, candidate].into_iter().filter(|s| s.total.errors == 0);
+    let none_among = [baseline, candidate]
+        .into_iter()
+        .filter(|s| s.total.errors == 0);
     let diff = ErrorDiff {
         judgement: evidence.judge(None, policy.max_q),
         difference,
@@ -103,7 +126,11 @@ fn exact(baseline: &Side<'_>, candidate: &Side<'_>, a: &Ratio, b: &Ratio) -> Tes
 fn design_effect(side: &Side<'_>, ratio: &Ratio) -> f64 {
     let independent = ratio.value * (1.0 - ratio.value) / side.effective_spans();
     let clustered = ratio.variance().value;
-    if independent > 0.0 && clustered.is_finite() { (clustered / independent).max(1.0) } else { 1.0 }
+    if independent > 0.0 && clustered.is_finite() {
+        (clustered / independent).max(1.0)
+    } else {
+        1.0
+    }
 }
 
 /// By the share of requests that fail now and did not before.

@@ -20,9 +20,20 @@ struct Candidate {
 pub(super) fn collect(keys: &[KeyDiff], can_confirm: bool) -> Vec<Finding> {
     let mut found: Vec<Candidate> = Vec::new();
     for key in keys {
-        let strength = if can_confirm { Strength::Confirmed } else { Strength::Suggestive };
-        for (aspect, list) in [(Aspect::NewValue, &key.new), (Aspect::MissingValue, &key.missing)] {
-            found.extend(list.iter().filter(|v| v.passes).map(|v| value_finding(key, v, aspect, strength)));
+        let strength = if can_confirm {
+            Strength::Confirmed
+        } else {
+            Strength::Suggestive
+        };
+        for (aspect, list) in [
+            (Aspect::NewValue, &key.new),
+            (Aspect::MissingValue, &key.missing),
+        ] {
+            found.extend(
+                list.iter()
+                    .filter(|v| v.passes)
+                    .map(|v| value_finding(key, v, aspect, strength)),
+            );
         }
         for group in &key.groups {
             found.extend(group_findings(key, group));
@@ -35,7 +46,10 @@ pub(super) fn collect(keys: &[KeyDiff], can_confirm: bool) -> Vec<Finding> {
             .then_with(|| a.finding.id.cmp(&b.finding.id))
     });
     mark_echoes(&mut found);
-    found.into_iter().map(|candidate| candidate.finding).collect()
+    found
+        .into_iter()
+        .map(|candidate| candidate.finding)
+        .collect()
 }
 
 /// Lower is more important.
@@ -57,7 +71,16 @@ fn importance(finding: &Finding) -> (bool, u8, std::cmp::Reverse<Option<Severity
     } else {
         2
     };
-    (finding.strength == Strength::Suggestive, class + if class <= 1 { by_role } else { u8::from(is_scanned) * 3 }, std::cmp::Reverse(finding.severity))
+    (
+        finding.strength == Strength::Suggestive,
+        class
+            + if class <= 1 {
+                by_role
+            } else {
+                u8::from(is_scanned) * 3
+            },
+        std::cmp::Reverse(finding.severity),
+    )
 }
 
 /// The same spans under another key say nothing new: the later finding names the earlier one.
@@ -100,7 +123,12 @@ fn finding(key: &KeyDiff, value: &str, aspect: Aspect) -> Finding {
     }
 }
 
-fn value_finding(key: &KeyDiff, value: &ValueEvidence, aspect: Aspect, strength: Strength) -> Candidate {
+fn value_finding(
+    key: &KeyDiff,
+    value: &ValueEvidence,
+    aspect: Aspect,
+    strength: Strength,
+) -> Candidate {
     let (verdict, word, side) = if aspect == Aspect::NewValue {
         (Verdict::Increased, "new", "candidate")
     } else {
@@ -115,7 +143,13 @@ fn value_finding(key: &KeyDiff, value: &ValueEvidence, aspect: Aspect, strength:
     let spans = (group.spans, group.duration_sum_ns, 0, 0);
     let base = finding(key, &value.value, aspect);
     Candidate {
-        finding: Finding { verdict, strength, q: Some(value.p), text, ..base },
+        finding: Finding {
+            verdict,
+            strength,
+            q: Some(value.p),
+            text,
+            ..base
+        },
         spans,
         size: group.traces as f64,
     }
@@ -125,18 +159,32 @@ fn group_findings(key: &KeyDiff, group: &GroupDiff) -> Vec<Candidate> {
     let (a, b) = (&group.baseline, &group.candidate);
     let spans = (a.spans, a.duration_sum_ns, b.spans, b.duration_sum_ns);
     let parts = [
-        (Aspect::Latency, Some(group.latency.judgement), group.latency.delta.unwrap_or(0.0).abs()),
-        (Aspect::Errors, Some(group.errors.judgement), group.errors.difference.abs()),
+        (
+            Aspect::Latency,
+            Some(group.latency.judgement),
+            group.latency.delta.unwrap_or(0.0).abs(),
+        ),
+        (
+            Aspect::Errors,
+            Some(group.errors.judgement),
+            group.errors.difference.abs(),
+        ),
         (
             Aspect::Calls,
             group.calls.map(|c| c.judgement),
-            group.calls.and_then(|c| c.factor).map_or(0.0, |f| f.ln().abs()),
+            group
+                .calls
+                .and_then(|c| c.factor)
+                .map_or(0.0, |f| f.ln().abs()),
         ),
     ];
     let mut found = Vec::new();
     for (aspect, judgement, size) in parts {
         let Some(judgement) = judgement else { continue };
-        if matches!(judgement.verdict, Verdict::NoMaterialChange | Verdict::Inconclusive) {
+        if matches!(
+            judgement.verdict,
+            Verdict::NoMaterialChange | Verdict::Inconclusive
+        ) {
             continue;
         }
         let text = match aspect {
@@ -153,7 +201,11 @@ fn group_findings(key: &KeyDiff, group: &GroupDiff) -> Vec<Candidate> {
             text,
             ..base
         };
-        found.push(Candidate { finding, spans, size });
+        found.push(Candidate {
+            finding,
+            spans,
+            size,
+        });
     }
     found
 }
@@ -164,7 +216,10 @@ pub(super) fn latency_text(group: &GroupDiff) -> String {
     let word = if delta > 0.0 { "slower" } else { "faster" };
     let mut parts = Vec::new();
     for (name, title) in [("p50", "median"), ("p95", "p95")] {
-        let (a, b) = (group.baseline.quantiles.get(name), group.candidate.quantiles.get(name));
+        let (a, b) = (
+            group.baseline.quantiles.get(name),
+            group.candidate.quantiles.get(name),
+        );
         if let (Some(a), Some(b)) = (a, b) {
             let change = if a.value_ns > 0.0 {
                 format!(" ({})", text::factor_change(b.value_ns / a.value_ns))
@@ -183,14 +238,26 @@ pub(super) fn latency_text(group: &GroupDiff) -> String {
 
 /// `fails more: 0.3 % → 6.1 %`.
 pub(super) fn errors_text(a: &GroupSummary, b: &GroupSummary) -> String {
-    let word = if b.error_ratio > a.error_ratio { "fails more" } else { "fails less" };
-    format!("{word}: {} → {}", text::percent(a.error_ratio), text::percent(b.error_ratio))
+    let word = if b.error_ratio > a.error_ratio {
+        "fails more"
+    } else {
+        "fails less"
+    };
+    format!(
+        "{word}: {} → {}",
+        text::percent(a.error_ratio),
+        text::percent(b.error_ratio)
+    )
 }
 
 fn calls_text(group: &GroupDiff) -> String {
-    let Some(calls) = &group.calls else { return String::new() };
+    let Some(calls) = &group.calls else {
+        return String::new();
+    };
     let (a, b) = (calls.per_trace.baseline, calls.per_trace.candidate);
     let word = if b > a { "more often" } else { "less often" };
-    let change = calls.factor.map_or(String::new(), |f| format!(" ({})", text::factor_change(f)));
+    let change = calls
+        .factor
+        .map_or(String::new(), |f| format!(" ({})", text::factor_change(f)));
     format!("{word}: {a:.3} → {b:.3} per trace{change}")
 }

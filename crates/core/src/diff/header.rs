@@ -29,12 +29,20 @@ pub(super) fn build(baseline: &Facts, candidate: &Facts) -> QualityHeader {
         if keys > 0 {
             warn(
                 "keys_not_scanned",
-                format!("the {name} has {} past the 2,000 that are looked at", text::counted(keys, "attribute key")),
+                format!(
+                    "the {name} has {} past the 2,000 that are looked at",
+                    text::counted(keys, "attribute key")
+                ),
             );
         }
     }
     let can_confirm = a.occupied_slices >= MIN_SLICES && b.occupied_slices >= MIN_SLICES;
-    QualityHeader { baseline: a, candidate: b, can_confirm, warnings }
+    QualityHeader {
+        baseline: a,
+        candidate: b,
+        can_confirm,
+        warnings,
+    }
 }
 
 fn side(facts: &Facts) -> SideQuality {
@@ -90,7 +98,9 @@ pub(super) fn rates_are_comparable(baseline: &Facts, candidate: &Facts) -> bool 
     let (a, b) = (&baseline.quality, &candidate.quality);
     let known = (a.known_weight_ratio() - b.known_weight_ratio()).abs() <= 0.01;
     // With every weight known, weighted rates are right whatever the sampling.
-    known && (a.known_weight_ratio() > 0.99 || (a.mean_weight() / b.mean_weight() - 1.0).abs() <= 0.01)
+    known
+        && (a.known_weight_ratio() > 0.99
+            || (a.mean_weight() / b.mean_weight() - 1.0).abs() <= 0.01)
 }
 
 fn weights(a: &SideQuality, b: &SideQuality, warn: &mut impl FnMut(&'static str, String)) {
@@ -118,10 +128,16 @@ fn weights(a: &SideQuality, b: &SideQuality, warn: &mut impl FnMut(&'static str,
 
 /// A step inside a window, in the log-duration of its busiest entry point.
 fn step(name: &str, facts: &Facts, warn: &mut impl FnMut(&'static str, String)) {
-    let Some(entry) = facts.keys().get(ENTRY_POINT) else { return };
-    let Some((value, group)) = entry.groups.iter().max_by_key(|(_, g)| g.spans()) else { return };
+    let Some(entry) = facts.keys().get(ENTRY_POINT) else {
+        return;
+    };
+    let Some((value, group)) = entry.groups.iter().max_by_key(|(_, g)| g.spans()) else {
+        return;
+    };
     let (slices, means) = slice_means(group);
-    let Some(found) = strongest_step(&means) else { return };
+    let Some(found) = strongest_step(&means) else {
+        return;
+    };
     // One bucket is 2.2 %; ask for a step that the policy would call a change.
     const MIN_BUCKETS: f64 = 6.0;
     const MAX_P: f64 = 0.005;
@@ -143,7 +159,9 @@ fn step(name: &str, facts: &Facts, warn: &mut impl FnMut(&'static str, String)) 
 
 fn slice_means(group: &Group) -> (Vec<usize>, Vec<f64>) {
     let occupied = group.cells().filter(|(_, c)| c.weight > 0.0);
-    occupied.map(|(slice, c)| (slice, c.moments.l / c.weight)).unzip()
+    occupied
+        .map(|(slice, c)| (slice, c.moments.l / c.weight))
+        .unzip()
 }
 
 fn completeness(a: &SideQuality, b: &SideQuality, warn: &mut impl FnMut(&'static str, String)) {
@@ -190,7 +208,11 @@ fn oddities(name: &str, side: &SideQuality, warn: &mut impl FnMut(&'static str, 
     if counts.orphan_spans > 0 && share(counts.orphan_spans) > 0.001 {
         let mut services: Vec<(&String, &u64)> = counts.orphans_by_service.iter().collect();
         services.sort_by(|x, y| y.1.cmp(x.1).then(x.0.cmp(y.0)));
-        let most: Vec<&str> = services.iter().take(3).map(|(service, _)| service.as_str()).collect();
+        let most: Vec<&str> = services
+            .iter()
+            .take(3)
+            .map(|(service, _)| service.as_str())
+            .collect();
         warn(
             "orphans",
             format!(
@@ -203,12 +225,18 @@ fn oddities(name: &str, side: &SideQuality, warn: &mut impl FnMut(&'static str, 
     if counts.duplicate_spans > 0 {
         warn(
             "duplicates",
-            format!("the {name} held {} twice or more; each counts once", text::counted(counts.duplicate_spans, "span")),
+            format!(
+                "the {name} held {} twice or more; each counts once",
+                text::counted(counts.duplicate_spans, "span")
+            ),
         );
     }
     if counts.parent_cycles > 0 {
         let circles = text::counted(counts.parent_cycles, "circle");
-        warn("parent_cycles", format!("the {name} has {circles} of parents; they were cut at their earliest span"));
+        warn(
+            "parent_cycles",
+            format!("the {name} has {circles} of parents; they were cut at their earliest span"),
+        );
     }
     if share(counts.spans_outside_parent) > 0.02 {
         warn(
@@ -222,6 +250,9 @@ fn oddities(name: &str, side: &SideQuality, warn: &mut impl FnMut(&'static str, 
     }
     if counts.traces_outside_window > 0 {
         let traces = text::counted(counts.traces_outside_window, "trace");
-        warn("outside_window", format!("{traces} of the {name} began outside its window and were left out"));
+        warn(
+            "outside_window",
+            format!("{traces} of the {name} began outside its window and were left out"),
+        );
     }
 }

@@ -40,9 +40,19 @@ impl Evidence {
         } else {
             Verdict::Inconclusive
         };
-        let strength = if self.is_suggestive { Strength::Suggestive } else { Strength::Confirmed };
+        let strength = if self.is_suggestive {
+            Strength::Suggestive
+        } else {
+            Strength::Confirmed
+        };
         let is_change = is_significant && self.passes_floor;
-        Judgement { verdict, strength, severity: is_change.then_some(self.severity), p: self.p, q }
+        Judgement {
+            verdict,
+            strength,
+            severity: is_change.then_some(self.severity),
+            p: self.p,
+            q,
+        }
     }
 }
 

@@ -24,7 +24,9 @@ pub(super) fn compare(
         .ratio(Cell::duration_sums)
         .zip(candidate.ratio(Cell::duration_sums))
         .map(|(a, b)| Test::welch(b.value - a.value, a.variance(), b.variance()));
-    let evidence = theta.map_or(Evidence::NONE, |t| evidence(&t, &quantiles, baseline, candidate, policy));
+    let evidence = theta.map_or(Evidence::NONE, |t| {
+        evidence(&t, &quantiles, baseline, candidate, policy)
+    });
     let diff = LatencyDiff {
         judgement: evidence.judge(None, policy.max_q),
         theta: theta.map(|t| t.theta),
@@ -33,7 +35,10 @@ pub(super) fn compare(
         minimum_detectable_delta: theta.map(|t| t.delta_minimum_detectable),
         mean_difference_ns: candidate.mean_ns() - baseline.mean_ns(),
         mean_interval_ns: mean.map(|t| t.interval()).filter(|i| i.low.is_finite()),
-        quantiles: quantiles.iter().map(|(name, (_, diff))| (*name, *diff)).collect(),
+        quantiles: quantiles
+            .iter()
+            .map(|(name, (_, diff))| (*name, *diff))
+            .collect(),
     };
     (diff, evidence)
 }
@@ -46,12 +51,17 @@ fn compare_quantiles(
     candidate: &Side<'_>,
     distributions: [Option<&Distribution>; 2],
 ) -> Quantiles {
-    let [Some(a), Some(b)] = distributions else { return Quantiles::new() };
+    let [Some(a), Some(b)] = distributions else {
+        return Quantiles::new();
+    };
     let both = |needed: f64| baseline.has_quantile(needed) && candidate.has_quantile(needed);
     let diff = |(name, share, _): (&'static str, f64, f64)| {
         let (before, after) = (a.quantile(share), b.quantile(share));
         let test = quantile::compare(&before, &after);
-        let exp = |i: Interval| Interval { low: i.low.exp(), high: i.high.exp() };
+        let exp = |i: Interval| Interval {
+            low: i.low.exp(),
+            high: i.high.exp(),
+        };
         let is_known = before.value_ns > 0.0;
         let diff = QuantileDiff {
             difference_ns: after.value_ns - before.value_ns,
@@ -61,7 +71,11 @@ fn compare_quantiles(
         };
         (name, (before.value_ns, diff))
     };
-    QUANTILES.into_iter().filter(|(_, _, needed)| both(*needed)).map(diff).collect()
+    QUANTILES
+        .into_iter()
+        .filter(|(_, _, needed)| both(*needed))
+        .map(diff)
+        .collect()
 }
 
 fn evidence(
@@ -73,7 +87,10 @@ fn evidence(
 ) -> Evidence {
     let floor = &policy.latency;
     let floor_ns = floor.min_difference_ms * 1e6;
-    let judged: Vec<&(f64, QuantileDiff)> = ["p50", "p95"].iter().filter_map(|p| quantiles.get(p)).collect();
+    let judged: Vec<&(f64, QuantileDiff)> = ["p50", "p95"]
+        .iter()
+        .filter_map(|p| quantiles.get(p))
+        .collect();
     // The change must go the way that δ says.
     let is_big = |(before, diff): &&(f64, QuantileDiff)| {
         diff.difference_ns * theta.delta > 0.0
@@ -82,13 +99,18 @@ fn evidence(
     };
     let is_small = |(before, diff): &&(f64, QuantileDiff)| {
         let limit_ns = floor_ns.max(floor.min_ratio * before);
-        diff.factor_interval
-            .is_some_and(|i| (i.low - 1.0) * before > -limit_ns && (i.high - 1.0) * before < limit_ns)
+        diff.factor_interval.is_some_and(|i| {
+            (i.low - 1.0) * before > -limit_ns && (i.high - 1.0) * before < limit_ns
+        })
     };
     let enough = baseline.total.traces.min(candidate.total.traces) >= policy.min_traces;
     Evidence {
         p: Some(theta.test.p).filter(|p| enough && p.is_finite()),
-        direction: if theta.delta > 0.0 { Verdict::Regressed } else { Verdict::Improved },
+        direction: if theta.delta > 0.0 {
+            Verdict::Regressed
+        } else {
+            Verdict::Improved
+        },
         severity: severity_of_delta(theta.delta),
         passes_floor: theta.delta.abs() >= floor.min_delta && judged.iter().any(is_big),
         is_immaterial: enough

@@ -79,13 +79,20 @@ impl Default for Policy {
 
 impl Default for LatencyPolicy {
     fn default() -> Self {
-        Self { min_delta: 0.147, min_ratio: 0.05, min_difference_ms: 1.0 }
+        Self {
+            min_delta: 0.147,
+            min_ratio: 0.05,
+            min_difference_ms: 1.0,
+        }
     }
 }
 
 impl Default for ErrorPolicy {
     fn default() -> Self {
-        Self { min_difference: 0.001, min_factor: 1.2 }
+        Self {
+            min_difference: 0.001,
+            min_factor: 1.2,
+        }
     }
 }
 
@@ -97,7 +104,11 @@ impl Default for CallPolicy {
 
 impl Default for ValuePolicy {
     fn default() -> Self {
-        Self { min_traces: 5, min_slices: 3, max_p: 1e-3 }
+        Self {
+            min_traces: 5,
+            min_slices: 3,
+            max_p: 1e-3,
+        }
     }
 }
 
@@ -124,7 +135,12 @@ impl Policy {
                 "at least 0 and below 1",
                 (0.0..1.0).contains(&self.latency.min_delta),
             ),
-            ("latency.min_ratio", self.latency.min_ratio, "at least 0", is_size(self.latency.min_ratio)),
+            (
+                "latency.min_ratio",
+                self.latency.min_ratio,
+                "at least 0",
+                is_size(self.latency.min_ratio),
+            ),
             (
                 "latency.min_difference_ms",
                 self.latency.min_difference_ms,
@@ -137,9 +153,24 @@ impl Policy {
                 "at least 0 and below 1",
                 (0.0..1.0).contains(&self.errors.min_difference),
             ),
-            ("errors.min_factor", self.errors.min_factor, "at least 1", self.errors.min_factor >= 1.0),
-            ("calls.min_ratio", self.calls.min_ratio, "at least 0", is_size(self.calls.min_ratio)),
-            ("values.max_p", self.values.max_p, SHARE, is_share(self.values.max_p)),
+            (
+                "errors.min_factor",
+                self.errors.min_factor,
+                "at least 1",
+                self.errors.min_factor >= 1.0,
+            ),
+            (
+                "calls.min_ratio",
+                self.calls.min_ratio,
+                "at least 0",
+                is_size(self.calls.min_ratio),
+            ),
+            (
+                "values.max_p",
+                self.values.max_p,
+                SHARE,
+                is_share(self.values.max_p),
+            ),
         ];
         match checks.into_iter().find(|check| !check.3) {
             Some((key, value, range, _)) => Err(PolicyError { key, value, range }),

@@ -33,12 +33,19 @@ pub(super) fn write(keys: &[KeyDiff], findings: &[Finding], quality: &QualityHea
 
 fn nothing_to_compare(quality: &QualityHeader) -> String {
     let empty = |spans| spans == 0;
-    let which = match (empty(quality.baseline.counts.spans), empty(quality.candidate.counts.spans)) {
+    let which = match (
+        empty(quality.baseline.counts.spans),
+        empty(quality.candidate.counts.spans),
+    ) {
         (true, true) => "neither side has",
         (true, false) => "the baseline has no",
         _ => "the candidate has no",
     };
-    let which = if which == "neither side has" { "neither side has any".to_owned() } else { which.to_owned() };
+    let which = if which == "neither side has" {
+        "neither side has any".to_owned()
+    } else {
+        which.to_owned()
+    };
     format!("Nothing to compare: {which} spans.")
 }
 
@@ -47,24 +54,40 @@ fn changes(own: &[&Finding]) -> Vec<String> {
     let of = |verdict: Verdict, is_entry: bool| -> Vec<&Finding> {
         own.iter()
             .copied()
-            .filter(|f| f.verdict == verdict && matches!(f.aspect, Aspect::Errors | Aspect::Latency))
+            .filter(|f| {
+                f.verdict == verdict && matches!(f.aspect, Aspect::Errors | Aspect::Latency)
+            })
             .filter(|f| (f.role == KeyRole::EntryPoint) == is_entry)
             .collect()
     };
     let mut parts = Vec::new();
     for verdict in [Verdict::Regressed, Verdict::Improved] {
         let entries = of(verdict, true);
-        let services: Vec<&Finding> =
-            of(verdict, false).into_iter().filter(|f| f.role == KeyRole::GroupBy).collect();
-        let (named, noun) = if entries.is_empty() { (&services, "group") } else { (&entries, "entry point") };
+        let services: Vec<&Finding> = of(verdict, false)
+            .into_iter()
+            .filter(|f| f.role == KeyRole::GroupBy)
+            .collect();
+        let (named, noun) = if entries.is_empty() {
+            (&services, "group")
+        } else {
+            (&entries, "entry point")
+        };
         parts.extend(named.iter().take(NAMED).map(|f| clause(f)));
         let more = named.len().saturating_sub(NAMED);
         if more > 0 {
-            let word = if verdict == Verdict::Regressed { "worse" } else { "better" };
+            let word = if verdict == Verdict::Regressed {
+                "worse"
+            } else {
+                "better"
+            };
             parts.push(format!("{} more {word}", text::counted(more as u64, noun)));
         }
         if verdict == Verdict::Regressed && !entries.is_empty() {
-            parts.extend(services.first().map(|f| format!("most changed: {}", clause(f))));
+            parts.extend(
+                services
+                    .first()
+                    .map(|f| format!("most changed: {}", clause(f))),
+            );
         }
         if verdict == Verdict::Regressed && !parts.is_empty() {
             // With something worse, what got better is for the tables.
@@ -83,12 +106,18 @@ fn clause(finding: &Finding) -> String {
 }
 
 fn values(own: &[&Finding], aspect: Aspect, word: &str) -> Option<String> {
-    let found: Vec<&&Finding> = own.iter().filter(|f| f.aspect == aspect && f.key != ENDPOINT).collect();
+    let found: Vec<&&Finding> = own
+        .iter()
+        .filter(|f| f.aspect == aspect && f.key != ENDPOINT)
+        .collect();
     if found.is_empty() {
         return None;
     }
-    let mut names: Vec<String> =
-        found.iter().take(VALUES_NAMED).map(|f| format!("{}={}", f.key, f.value)).collect();
+    let mut names: Vec<String> = found
+        .iter()
+        .take(VALUES_NAMED)
+        .map(|f| format!("{}={}", f.key, f.value))
+        .collect();
     let more = found.len().saturating_sub(VALUES_NAMED);
     if more > 0 {
         names.push(format!("{} more", text::count(more as u64)));
@@ -99,7 +128,10 @@ fn values(own: &[&Finding], aspect: Aspect, word: &str) -> Option<String> {
 fn nothing_changed(keys: &[KeyDiff], own: &[&Finding]) -> String {
     let asked: Vec<&KeyDiff> = keys.iter().filter(|k| k.role != KeyRole::Scanned).collect();
     let verdicts = || {
-        asked.iter().flat_map(|k| &k.groups).flat_map(|g| [g.latency.judgement.verdict, g.errors.judgement.verdict])
+        asked
+            .iter()
+            .flat_map(|k| &k.groups)
+            .flat_map(|g| [g.latency.judgement.verdict, g.errors.judgement.verdict])
     };
     let total = verdicts().count();
     let unclear = verdicts().filter(|v| *v == Verdict::Inconclusive).count();
@@ -109,10 +141,16 @@ fn nothing_changed(keys: &[KeyDiff], own: &[&Finding]) -> String {
         text::count((total - unclear) as u64)
     );
     if unclear > 0 {
-        sentence.push_str(&format!(" and {} could not tell", text::count(unclear as u64)));
+        sentence.push_str(&format!(
+            " and {} could not tell",
+            text::count(unclear as u64)
+        ));
     }
     if !own.is_empty() {
-        sentence.push_str(&format!("; {} in how often things are called", text::counted(own.len() as u64, "change")));
+        sentence.push_str(&format!(
+            "; {} in how often things are called",
+            text::counted(own.len() as u64, "change")
+        ));
     }
     sentence.push('.');
     sentence

@@ -10,8 +10,12 @@ use crate::stats::ratio::{Ratio, SliceSums};
 use crate::stats::{Sample, proportion, rate};
 
 /// The quantiles that are reported: name, share, and the traces they need.
-pub(super) const QUANTILES: [(&str, f64, f64); 4] =
-    [("p50", 0.5, 2.0), ("p90", 0.9, 50.0), ("p95", 0.95, 100.0), ("p99", 0.99, 2_000.0)];
+pub(super) const QUANTILES: [(&str, f64, f64); 4] = [
+    ("p50", 0.5, 2.0),
+    ("p90", 0.9, 50.0),
+    ("p95", 0.95, 100.0),
+    ("p99", 0.99, 2_000.0),
+];
 
 /// A group of one side.
 pub(super) struct Side<'a> {
@@ -23,7 +27,12 @@ pub(super) struct Side<'a> {
 
 impl<'a> Side<'a> {
     pub(super) fn new(facts: &'a Facts, group: &'a Group) -> Self {
-        Self { facts, group, total: group.total(), slices: group.cells().count() }
+        Self {
+            facts,
+            group,
+            total: group.total(),
+            slices: group.cells().count(),
+        }
     }
 
     /// (Σw)² / Σw².
@@ -37,10 +46,11 @@ impl<'a> Side<'a> {
 
     /// Buckets and weights by slice, with what clustering by trace does to them.
     pub(super) fn sample(&self) -> Sample<'static> {
-        let counts = self
-            .group
-            .cells()
-            .flat_map(|(slice, cell)| cell.histogram.buckets().map(move |(bucket, w)| (slice, bucket, w)));
+        let counts = self.group.cells().flat_map(|(slice, cell)| {
+            cell.histogram
+                .buckets()
+                .map(move |(bucket, w)| (slice, bucket, w))
+        });
         Sample {
             counts: counts.collect(),
             slices: self.slices,
@@ -52,8 +62,11 @@ impl<'a> Side<'a> {
 
     /// How much the variance of the mean log-duration grows because spans of one trace are alike; at least 1.
     fn trace_design_effect(&self) -> f64 {
-        let Some(ratio) = Ratio::estimate(std::iter::once(self.total.bucket_sums())) else { return 1.0 };
-        let spread = self.total.moments.bucket_squared / self.total.weight - ratio.value * ratio.value;
+        let Some(ratio) = Ratio::estimate(std::iter::once(self.total.bucket_sums())) else {
+            return 1.0;
+        };
+        let spread =
+            self.total.moments.bucket_squared / self.total.weight - ratio.value * ratio.value;
         let independent = spread / (self.effective_spans() - 1.0).max(1.0);
         if independent > 0.0 && ratio.trace_variance.is_finite() {
             (ratio.trace_variance / independent).max(1.0)
@@ -70,8 +83,15 @@ impl<'a> Side<'a> {
     pub(super) fn calls_per_trace(&self) -> Option<Ratio> {
         let empty = Cell::default();
         let mut cells = vec![&empty; self.facts.slice_traces().len()];
-        self.group.cells().for_each(|(slice, cell)| cells[slice] = cell);
-        let slices = self.facts.slice_traces().iter().zip(cells).filter(|(slice, _)| slice.traces > 0);
+        self.group
+            .cells()
+            .for_each(|(slice, cell)| cells[slice] = cell);
+        let slices = self
+            .facts
+            .slice_traces()
+            .iter()
+            .zip(cells)
+            .filter(|(slice, _)| slice.traces > 0);
         Ratio::estimate(slices.map(|(slice, cell)| SliceSums {
             traces: slice.traces as f64,
             x: slice.weight,
@@ -85,8 +105,10 @@ impl<'a> Side<'a> {
     /// Spans per second.
     pub(super) fn rate(&self) -> Option<rate::Rate> {
         let windows = self.facts.slicing().slices();
-        let mut slices: Vec<(f64, f64, f64, f64)> =
-            windows.iter().map(|w| (0.0, 0.0, 0.0, w.seconds())).collect();
+        let mut slices: Vec<(f64, f64, f64, f64)> = windows
+            .iter()
+            .map(|w| (0.0, 0.0, 0.0, w.seconds()))
+            .collect();
         for (slice, cell) in self.group.cells() {
             let seconds = slices[slice].3;
             slices[slice] = (cell.spans as f64, cell.weight, cell.weight_squared, seconds);
@@ -95,11 +117,19 @@ impl<'a> Side<'a> {
     }
 
     pub(super) fn error_ratio(&self) -> f64 {
-        if self.total.weight > 0.0 { self.total.error_weight / self.total.weight } else { 0.0 }
+        if self.total.weight > 0.0 {
+            self.total.error_weight / self.total.weight
+        } else {
+            0.0
+        }
     }
 
     pub(super) fn mean_ns(&self) -> f64 {
-        if self.total.weight > 0.0 { self.total.weighted_duration_ns / self.total.weight } else { 0.0 }
+        if self.total.weight > 0.0 {
+            self.total.weighted_duration_ns / self.total.weight
+        } else {
+            0.0
+        }
     }
 
     pub(super) fn summary(&self, distribution: Option<&Distribution>) -> GroupSummary {
@@ -121,7 +151,11 @@ impl<'a> Side<'a> {
             mean_ns: self.mean_ns(),
             duration_sum_ns: total.duration_ns,
             quantiles,
-            per_second: if seconds > 0.0 { total.weight / seconds } else { 0.0 },
+            per_second: if seconds > 0.0 {
+                total.weight / seconds
+            } else {
+                0.0
+            },
             exemplars: self.exemplars(median_ns),
         }
     }
@@ -131,12 +165,25 @@ impl<'a> Side<'a> {
         (self.total.traces as f64).min(self.effective_spans()) >= needed
     }
 
-    fn quantiles(&self, distribution: Option<&Distribution>) -> BTreeMap<&'static str, QuantileSummary> {
-        let Some(distribution) = distribution else { return BTreeMap::new() };
-        let enough = QUANTILES.into_iter().filter(|(_, _, needed)| self.has_quantile(*needed));
+    fn quantiles(
+        &self,
+        distribution: Option<&Distribution>,
+    ) -> BTreeMap<&'static str, QuantileSummary> {
+        let Some(distribution) = distribution else {
+            return BTreeMap::new();
+        };
+        let enough = QUANTILES
+            .into_iter()
+            .filter(|(_, _, needed)| self.has_quantile(*needed));
         let summary = |(name, share, _)| {
             let quantile = distribution.quantile(share);
-            (name, QuantileSummary { value_ns: quantile.value_ns, interval_ns: quantile.interval_ns })
+            (
+                name,
+                QuantileSummary {
+                    value_ns: quantile.value_ns,
+                    interval_ns: quantile.interval_ns,
+                },
+            )
         };
         enough.map(summary).collect()
     }

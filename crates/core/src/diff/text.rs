@@ -16,7 +16,11 @@ pub fn duration(ns: f64) -> String {
 
 /// A difference of durations with its sign.
 pub fn duration_change(ns: f64) -> String {
-    if ns < 0.0 { format!("−{}", duration(-ns)) } else { format!("+{}", duration(ns)) }
+    if ns < 0.0 {
+        format!("−{}", duration(-ns))
+    } else {
+        format!("+{}", duration(ns))
+    }
 }
 
 /// Three significant digits, without an exponent.
@@ -64,7 +68,11 @@ pub fn count(value: u64) -> String {
 
 /// `1 trace`, `2 traces`.
 pub fn counted(value: u64, word: &str) -> String {
-    format!("{} {word}{}", count(value), if value == 1 { "" } else { "s" })
+    format!(
+        "{} {word}{}",
+        count(value),
+        if value == 1 { "" } else { "s" }
+    )
 }
 
 #[cfg(test)]

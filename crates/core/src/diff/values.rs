@@ -46,7 +46,12 @@ pub(super) fn only_on(
             }
         })
         .collect();
-    found.sort_by(|a, b| b.group.traces.cmp(&a.group.traces).then_with(|| a.value.cmp(&b.value)));
+    found.sort_by(|a, b| {
+        b.group
+            .traces
+            .cmp(&a.group.traces)
+            .then_with(|| a.value.cmp(&b.value))
+    });
     found
 }
 
@@ -59,7 +64,9 @@ fn burstiness(facts: &Facts, group: &Group) -> f64 {
         return 1.0;
     }
     let mut seen = vec![0.0; facts.slice_traces().len()];
-    group.cells().for_each(|(slice, cell)| seen[slice] = cell.traces as f64);
+    group
+        .cells()
+        .for_each(|(slice, cell)| seen[slice] = cell.traces as f64);
     let pearson: f64 = facts
         .slice_traces()
         .iter()

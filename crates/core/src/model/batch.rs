@@ -3,9 +3,13 @@
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, TimestampNanosecondType};
 use arrow_array::{
-    Array, DictionaryArray, FixedSizeBinaryArray, Float64Array, Int32Array, ListArray, RecordBatch,
-    StringArray, StructArray, TimestampNanosecondArray, UInt8Array, UInt64Array,
+    Array, ArrayRef, BooleanArray, DictionaryArray, FixedSizeBinaryArray, Float64Array, Int32Array,
+    ListArray, RecordBatch, StringArray, StructArray, TimestampNanosecondArray, UInt8Array,
+    UInt64Array,
 };
+
+use arrow_select::dictionary::garbage_collect_dictionary;
+use arrow_select::filter::filter_record_batch;
 
 use super::ids::{SpanId, TraceId};
 use super::schema::{SchemaError, core_fields, read_attribute_field};
@@ -195,6 +199,30 @@ impl SpanBatch {
     /// Memory of all columns in bytes.
     pub fn memory_bytes(&self) -> usize {
         self.record_batch.get_array_memory_size()
+    }
+
+    /// The rows for which `keep` is true, with dictionaries that hold no more than these rows need.
+    pub fn filter(&self, keep: &[bool]) -> Self {
+        let rows = BooleanArray::from(keep.to_vec());
+        let kept = filter_record_batch(&self.record_batch, &rows).map(|batch| {
+            let columns = batch.columns().iter().map(|column| {
+                let dictionary = column.as_dictionary_opt::<Int32Type>();
+                match dictionary.map(garbage_collect_dictionary) {
+                    Some(Ok(smaller)) => std::sync::Arc::new(smaller) as ArrayRef,
+                    Some(Err(_)) | None => column.clone(),
+                }
+            });
+            RecordBatch::try_new(batch.schema(), columns.collect())
+        });
+        #[expect(
+            clippy::expect_used,
+            reason = "the mask has one entry per row and the columns keep their types"
+        )]
+        let batch = kept
+            .and_then(|batch| batch)
+            .expect("a batch can be filtered");
+        #[expect(clippy::expect_used, reason = "the schema is that of self")]
+        Self::try_from(batch).expect("the schema stays")
     }
 
     /// The trace that a span is part of.

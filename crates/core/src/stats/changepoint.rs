@@ -67,7 +67,10 @@ mod tests {
     fn a_step_is_found_where_it_is() {
         let step = strongest_step(&[1.0, 1.2, 0.9, 1.1, 1.0, 3.0, 3.1, 2.9, 3.2, 3.0]).unwrap();
         assert_eq!(step.at, 5);
-        assert!((step.difference - 2.0).abs() < 0.1 && step.p < 0.02, "{step:?}");
+        assert!(
+            (step.difference - 2.0).abs() < 0.1 && step.p < 0.02,
+            "{step:?}"
+        );
     }
 
     #[test]

@@ -120,6 +120,12 @@ impl Distribution {
             .sqrt()
     }
 
+    /// Standard error of the distribution function at a bucket's upper limit, from slices alone, about `p`.
+    pub fn share_error_at_limit(&self, bucket: i16, p: f64) -> f64 {
+        self.slice_share_variance(usize::from((bucket - self.lowest) as u16), 1.0, p)
+            .sqrt()
+    }
+
     fn slice_share_variance(&self, index: usize, inside: f64, p: f64) -> f64 {
         let m = self.slice_count as f64;
         let total = self.total();

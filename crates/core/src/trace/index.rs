@@ -17,6 +17,11 @@ pub struct TraceIndex {
     spans: Vec<(u64, SpanRef)>,
 }
 
+/// Whether a trace belongs to `part` of `parts` (see [`TraceIndex::build`]).
+pub fn in_part(id: &TraceId, part: u64, parts: u64) -> bool {
+    parts <= 1 || trace_hash(id) % parts == part
+}
+
 /// A well-mixed number for a trace id: the same for the same id everywhere, whatever part of the id is random.
 pub(crate) fn trace_hash(id: &TraceId) -> u64 {
     let (mut high, mut low) = ([0; 8], [0; 8]);

@@ -7,4 +7,4 @@ mod index;
 
 pub use assemble::{Assembler, Role, Trace, TraceOddities, TraceSpan};
 pub(crate) use index::mix;
-pub use index::{SpanRef, TraceIndex};
+pub use index::{SpanRef, TraceIndex, in_part};

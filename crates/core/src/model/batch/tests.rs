@@ -157,3 +157,24 @@ fn a_foreign_record_batch_is_refused() {
         SchemaError::Missing("trace_id")
     );
 }
+
+#[test]
+fn a_filtered_batch_holds_only_what_its_rows_need() {
+    let mut builder = SpanBatchBuilder::new();
+    for n in 1..=200u8 {
+        builder.span_attribute(b"value", ValueRef::String(format!("value {n}").as_bytes()));
+        builder.event_attribute(b"n", ValueRef::Int(i64::from(n)));
+        builder.event(5, b"tick");
+        builder.end_span(&id(n));
+    }
+    builder.commit().unwrap();
+    let all = &builder.finish()[0];
+    let keep: Vec<bool> = (1..=200u8).map(|n| n % 50 == 0).collect();
+    let kept = all.filter(&keep);
+    assert_eq!(kept.len(), 4);
+    assert_eq!(kept.attribute_columns()[0].column.values().len(), 4);
+    for (row, n) in [50u8, 100, 150, 200].into_iter().enumerate() {
+        assert_eq!(texts(&kept, row), [format!("span.value=value {n}:string")]);
+        assert_eq!(kept.events(row)[0].attributes[0].text, n.to_string());
+    }
+}

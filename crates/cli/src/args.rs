@@ -1,0 +1,200 @@
+//! What was typed.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+/// Compares two sets of OpenTelemetry traces as populations and says what changed, how big it is and how sure that is.
+#[derive(Debug, Parser)]
+#[command(name = "tracediff", version, max_term_width = 100)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Compare two sets of traces: what is new, gone, slower or fails more
+    Compare(CompareArgs),
+    /// Write the spans of a simulated shop, before or after an incident, as OTLP
+    Simulate(SimulateArgs),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page (roff)
+    Man,
+    /// Print the JSON Schema of `compare --format json`
+    Schema,
+}
+
+const COMPARE_EXAMPLES: &str = "\
+Input:
+  A file holds OTLP (JSON, one request a line, or protobuf), Jaeger, Zipkin v2 or Lightstep stored traces, plain, gzip
+  or zstd; what it is, is told from its content. A folder or a quoted glob stands for all its files, - for stdin.
+
+Examples:
+  Yesterday's recording against today's:
+    tracediff compare before.jsonl after.jsonl
+  Only traces that go through checkout, also by customer tier, as a pull-request comment:
+    tracediff compare before/ after/ --where 'service = checkout' --by app.customer.tier --format markdown
+  Two windows of one recording, counted from its end:
+    tracediff compare traces.jsonl --baseline-window -30m/-15m --candidate-window -15m/end
+  Two versions that ran at the same time:
+    tracediff compare traces.jsonl --split service.version=1.4.2,1.5.0
+  Fail a build when something got worse:
+    tracediff compare main.jsonl branch.jsonl --fail-on regressed
+
+Exit code:
+  0 nothing that --fail-on asks about, 1 found, 2 bad input or usage";
+
+#[derive(Debug, Parser)]
+#[command(after_long_help = COMPARE_EXAMPLES)]
+pub(crate) struct CompareArgs {
+    /// The baseline and the candidate: a file, folder, glob or - each; with windows or --split, the files that hold
+    /// both
+    #[arg(value_name = "BASELINE CANDIDATE | FILES", required_unless_present_all = ["baseline", "candidate"])]
+    pub(crate) paths: Vec<String>,
+
+    /// More of the baseline; may be given several times
+    #[arg(long, value_name = "PATH")]
+    pub(crate) baseline: Vec<String>,
+
+    /// More of the candidate; may be given several times
+    #[arg(long, value_name = "PATH")]
+    pub(crate) candidate: Vec<String>,
+
+    /// Only traces with a span that matches, e.g. 'service = cart AND duration > 250ms'
+    #[arg(long = "where", value_name = "QUERY", help_heading = "What is compared")]
+    pub(crate) query: Option<String>,
+
+    /// A key to group by, beside service and operation; may be given several times
+    #[arg(long = "by", value_name = "KEY", help_heading = "What is compared")]
+    pub(crate) keys: Vec<String>,
+
+    /// What a matching span brings in: all spans of its trace, or only itself
+    #[arg(long, value_enum, default_value_t = ScopeArg::Trace, help_heading = "What is compared")]
+    pub(crate) scope: ScopeArg,
+
+    /// The baseline's time, FROM/TO: RFC 3339 times, or relative to the data's ends: -30m, end, start+5m
+    #[arg(long, value_name = "FROM/TO", requires = "candidate_window", allow_hyphen_values = true, help_heading = "What is compared")]
+    pub(crate) baseline_window: Option<String>,
+
+    /// The candidate's time, written like --baseline-window
+    #[arg(long, value_name = "FROM/TO", requires = "baseline_window", allow_hyphen_values = true, help_heading = "What is compared")]
+    pub(crate) candidate_window: Option<String>,
+
+    /// Two values of one attribute as the two sides, e.g. service.version=1.4,1.5
+    #[arg(long, value_name = "KEY=BASELINE,CANDIDATE", conflicts_with_all = ["baseline_window", "candidate_window", "baseline", "candidate"], help_heading = "What is compared")]
+    pub(crate) split: Option<String>,
+
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t = Format::Table, help_heading = "Output")]
+    pub(crate) format: Format,
+
+    /// Write the result to a file instead of standard output
+    #[arg(long, short, value_name = "FILE", help_heading = "Output")]
+    pub(crate) out: Option<PathBuf>,
+
+    /// Rows of each part of a table
+    #[arg(long, value_name = "N", default_value_t = 10, help_heading = "Output")]
+    pub(crate) top: usize,
+
+    /// What makes the exit code 1: a confirmed regression, any confirmed finding, or nothing
+    #[arg(long, value_enum, default_value_t = FailOn::Never, help_heading = "Judgement")]
+    pub(crate) fail_on: FailOn,
+
+    /// Thresholds, as TOML (`docs/policy.md` has all of them)
+    #[arg(long, value_name = "FILE", help_heading = "Judgement")]
+    pub(crate) policy: Option<PathBuf>,
+
+    /// Stop at the first damaged line or message instead of skipping it
+    #[arg(long, help_heading = "Judgement")]
+    pub(crate) strict: bool,
+
+    /// Memory to use for spans, e.g. 2GiB; more input than fits is read in several passes [default: half of what is
+    /// free]
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes, env = "TRACEDIFF_MEMORY_LIMIT")]
+    pub(crate) memory_limit: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ScopeArg {
+    /// All spans of every trace that has a matching span
+    Trace,
+    /// Only the spans that match
+    Match,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For a terminal: one sentence, then tables
+    Table,
+    /// The full document (`tracediff schema` prints its JSON Schema)
+    Json,
+    /// For a pull-request comment
+    Markdown,
+    /// The shape of the trace differ's API: new, missing and differences per key
+    Compat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FailOn {
+    /// A confirmed regression of latency or errors
+    Regressed,
+    /// Any confirmed finding
+    Any,
+    /// Nothing
+    Never,
+}
+
+#[derive(Debug, Parser)]
+pub(crate) struct SimulateArgs {
+    /// The file to write; - for standard output. Protobuf for .pb, gzip for .gz, else OTLP JSON, one request a line
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) out: String,
+
+    /// What happens in the shop
+    #[arg(long, value_name = "NAME", default_value = "healthy")]
+    pub(crate) scenario: String,
+
+    /// The same seed gives the same spans
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+
+    /// Length in minutes
+    #[arg(long, value_name = "M", default_value_t = 10.0)]
+    pub(crate) minutes: f64,
+
+    /// Requests per second
+    #[arg(long, value_name = "R", default_value_t = 10.0)]
+    pub(crate) rate: f64,
+
+    /// Share of traces that is kept, by consistent probability sampling (`ot=th:` in tracestate)
+    #[arg(long, value_name = "P", default_value_t = 1.0)]
+    pub(crate) sampling: f64,
+
+    /// When it begins (RFC 3339)
+    #[arg(long, value_name = "TIME", default_value = "2026-01-05T10:00:00Z")]
+    pub(crate) start: String,
+}
+
+/// A size with an optional binary or decimal unit.
+fn parse_bytes(text: &str) -> Result<u64, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let factor: f64 = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1.0,
+        "kb" => 1e3,
+        "mb" => 1e6,
+        "gb" => 1e9,
+        "kib" | "k" => 1024.0,
+        "mib" | "m" => 1024.0 * 1024.0,
+        "gib" | "g" => 1024.0 * 1024.0 * 1024.0,
+        _ => return Err(format!("`{unit}` is not a unit; write bytes, KiB, MiB, GiB, KB, MB or GB")),
+    };
+    let number: f64 = number.parse().map_err(|_| "expected a number such as 2GiB".to_owned())?;
+    Ok((number * factor) as u64)
+}

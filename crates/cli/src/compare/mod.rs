@@ -1,0 +1,68 @@
+//! `tracediff compare`: reads both sides, takes their facts, compares them and prints the result.
+
+mod compat;
+mod facts;
+mod input;
+mod markdown;
+mod memory;
+mod policy;
+mod reading;
+mod sides;
+mod table;
+mod window;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use tracediff_core::diff::{self, Diff, Strength, Verdict, Warning};
+
+use crate::args::{CompareArgs, FailOn, Format};
+
+/// Exit code when something was found that `--fail-on` asks about.
+const FOUND: u8 = 1;
+
+/// Runs the command.
+pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
+    let policy = policy::read(args.policy.as_deref())?;
+    let sides = sides::read(args)?;
+    let mut diff = diff::compare(&sides.baseline, &sides.candidate, &policy);
+    let mut warnings: Vec<Warning> = sides.warnings;
+    warnings.append(&mut diff.quality.warnings);
+    diff.quality.warnings = warnings;
+    print(args, &diff, &sides.names)?;
+    Ok(ExitCode::from(if is_found(&diff, args.fail_on) { FOUND } else { 0 }))
+}
+
+/// Whether the diff holds what `--fail-on` asks about. What is only suggestive does not fail a build.
+fn is_found(diff: &Diff, fail_on: FailOn) -> bool {
+    let mut confirmed = diff.findings.iter().filter(|f| f.strength == Strength::Confirmed);
+    match fail_on {
+        FailOn::Never => false,
+        FailOn::Any => confirmed.next().is_some(),
+        FailOn::Regressed => confirmed.any(|f| f.verdict == Verdict::Regressed),
+    }
+}
+
+fn print(args: &CompareArgs, diff: &Diff, names: &[String; 2]) -> anyhow::Result<()> {
+    let mut text = match args.format {
+        Format::Json => serde_json::to_string_pretty(diff)?,
+        Format::Compat => serde_json::to_string_pretty(&compat::document(diff, &args.keys))?,
+        Format::Markdown => markdown::write(diff, names, args.top),
+        Format::Table => {
+            let is_terminal = args.out.is_none() && std::io::IsTerminal::is_terminal(&std::io::stdout());
+            table::write(diff, names, args.top, table::width(is_terminal))
+        }
+    };
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    match &args.out {
+        Some(path) => {
+            // A file gets no colours.
+            let plain = anstream::adapter::strip_str(&text).to_string();
+            std::fs::write(path, plain).with_context(|| format!("could not write `{}`", path.display()))
+        }
+        None => Ok(anstream::stdout().write_all(text.as_bytes())?),
+    }
+}

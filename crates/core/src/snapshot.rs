@@ -1,0 +1,111 @@
+//! Takes facts of the traces that a selection picks out of batches: what a snapshot holds.
+
+use crate::facts::{Facts, FactsBuilder, Plan};
+use crate::model::{OccupiedTime, SpanBatch};
+use crate::trace::{Assembler, SpanRef, TraceIndex};
+
+/// What a matching span brings in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// All spans of every trace that has a matching span.
+    #[default]
+    Trace,
+    /// Only the spans that match.
+    Match,
+}
+
+/// Which traces and spans are taken.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    /// For every batch, whether each row matches; `None` takes everything.
+    pub matching: Option<Vec<Vec<bool>>>,
+    /// For every batch, whether each row keeps its trace out (with [`Scope::Trace`]) or itself (with
+    /// [`Scope::Match`]), whatever else matches.
+    pub excluding: Option<Vec<Vec<bool>>>,
+    /// What a matching span brings in.
+    pub scope: Scope,
+}
+
+impl Selection {
+    fn matches(&self, span: SpanRef) -> bool {
+        self.matching
+            .as_ref()
+            .is_none_or(|rows| rows[span.batch as usize][span.row as usize])
+    }
+
+    fn excludes(&self, span: SpanRef) -> bool {
+        self.excluding
+            .as_ref()
+            .is_some_and(|rows| rows[span.batch as usize][span.row as usize])
+    }
+
+    fn takes_all(&self) -> bool {
+        self.matching.is_none() && self.excluding.is_none()
+    }
+}
+
+/// When traces began, read off root spans; off all spans where no root arrived.
+pub fn occupied_time(batches: &[SpanBatch]) -> OccupiedTime {
+    let mut time = OccupiedTime::default();
+    for roots_only in [true, false] {
+        for batch in batches {
+            for row in 0..batch.len() {
+                if !roots_only || batch.parent_span_id(row).is_none() {
+                    time.add(batch.start_ns(row));
+                }
+            }
+        }
+        if !time.is_empty() {
+            break;
+        }
+    }
+    time
+}
+
+/// Facts and how many traces matched both the selection and what it excludes.
+#[derive(Debug, Clone)]
+pub struct Taken {
+    /// The facts.
+    pub facts: Facts,
+    /// Traces that were kept out although they match.
+    pub excluded_traces: u64,
+}
+
+/// The facts of the selected traces among those of `part` of `parts` (see [`TraceIndex::build`]).
+///
+/// Parts can be taken on different cores; merged in order they are the facts of all.
+pub fn take(
+    batches: &[SpanBatch],
+    plan: &Plan,
+    selection: &Selection,
+    part: u64,
+    parts: u64,
+) -> Taken {
+    let index = TraceIndex::build(batches, part, parts);
+    let mut builder = FactsBuilder::new(plan, batches);
+    let mut assembler = Assembler::default();
+    let mut excluded_traces = 0;
+    for spans in index.traces(batches) {
+        let mut refs = spans.iter().map(|(_, span)| *span);
+        if !selection.takes_all() && !refs.clone().any(|span| selection.matches(span)) {
+            continue;
+        }
+        if selection.scope == Scope::Trace && refs.clone().any(|span| selection.excludes(span)) {
+            excluded_traces += 1;
+            continue;
+        }
+        let trace = assembler.assemble(batches, &mut refs);
+        match selection.scope {
+            Scope::Trace => builder.observe(&trace, |_| true),
+            Scope::Match => {
+                builder.observe(&trace, |span| {
+                    selection.matches(span) && !selection.excludes(span)
+                });
+            }
+        }
+    }
+    Taken {
+        facts: builder.finish(),
+        excluded_traces,
+    }
+}
