@@ -4,3 +4,4 @@
 //! is a mergeable summary of traces ([`facts`]), and a diff is a pure function of two summaries ([`diff`]).
 
 pub mod model;
+pub mod query;

@@ -1,0 +1,5 @@
+//! The language end to end; the parts of each file are reached through `Query` and `Matcher` alone.
+
+mod errors;
+mod parsing;
+mod trees;
