@@ -5,11 +5,13 @@
 //! the language for its users. The text of a query is hostile input: it may be wrong, never make us panic, overflow
 //! the stack, or work out of proportion to its length.
 
+mod answers;
 mod ast;
 mod comparison;
 mod error;
 mod key;
 mod lexer;
+mod matcher;
 mod number;
 mod parser;
 mod printer;
@@ -17,6 +19,7 @@ mod printer;
 pub use ast::{Clause, Comparison, Expr, Literal, Order, Pattern, Query};
 pub use error::{Problem, QueryError};
 pub use key::{Key, SpanKind, SpanStatus};
+pub use matcher::Matcher;
 pub use number::Number;
 
 /// The longest text of a query, in bytes.
