@@ -179,6 +179,23 @@ fn the_original_language_is_known() {
 }
 
 #[test]
+fn the_examples_of_the_documentation_are_queries() {
+    let page = include_str!("../../../../../docs/query-language.md");
+    let examples = page.split("```").nth(1).unwrap().trim();
+    assert!(examples.lines().count() >= 5);
+    for example in examples.lines() {
+        Query::parse(example).unwrap_or_else(|error| panic!("{}", error.render(example)));
+    }
+    assert!(
+        page.contains(
+            &Query::parse("service in frontend")
+                .unwrap_err()
+                .render("service in frontend")
+        )
+    );
+}
+
+#[test]
 fn limits_hold() {
     let nested = |levels: usize, open: &str| {
         let text = format!(
