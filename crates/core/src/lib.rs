@@ -9,3 +9,4 @@ pub mod model;
 pub mod snapshot;
 pub mod stats;
 pub mod trace;
+pub mod query;
