@@ -6,7 +6,7 @@
 pub mod diff;
 pub mod facts;
 pub mod model;
+pub mod query;
 pub mod snapshot;
 pub mod stats;
 pub mod trace;
-pub mod query;

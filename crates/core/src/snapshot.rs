@@ -1,7 +1,10 @@
 //! Takes facts of the traces that a selection picks out of batches: what a snapshot holds.
 
+use arrow_buffer::BooleanBuffer;
+
 use crate::facts::{Facts, FactsBuilder, Plan};
 use crate::model::{OccupiedTime, SpanBatch};
+use crate::query::{Matcher, Query};
 use crate::trace::{Assembler, SpanRef, TraceIndex};
 
 /// What a matching span brings in.
@@ -18,25 +21,40 @@ pub enum Scope {
 #[derive(Debug, Clone, Default)]
 pub struct Selection {
     /// For every batch, whether each row matches; `None` takes everything.
-    pub matching: Option<Vec<Vec<bool>>>,
+    pub matching: Option<Vec<BooleanBuffer>>,
     /// For every batch, whether each row keeps its trace out (with [`Scope::Trace`]) or itself (with
     /// [`Scope::Match`]), whatever else matches.
-    pub excluding: Option<Vec<Vec<bool>>>,
+    pub excluding: Option<Vec<BooleanBuffer>>,
     /// What a matching span brings in.
     pub scope: Scope,
 }
 
 impl Selection {
+    /// What `matching` queries (all of them) pick and an `excluding` query keeps out of these batches.
+    pub fn of_queries(
+        batches: &[SpanBatch],
+        matching: &[Query],
+        excluding: Option<&Query>,
+        scope: Scope,
+    ) -> Self {
+        let rows = |query: &Query| {
+            let matcher = Matcher::new(query);
+            batches.iter().map(|batch| matcher.matching_rows(batch)).collect::<Vec<_>>()
+        };
+        let both = |a: Vec<BooleanBuffer>, b: Vec<BooleanBuffer>| a.iter().zip(&b).map(|(a, b)| a & b).collect();
+        Self { matching: matching.iter().map(rows).reduce(both), excluding: excluding.map(rows), scope }
+    }
+
     fn matches(&self, span: SpanRef) -> bool {
         self.matching
             .as_ref()
-            .is_none_or(|rows| rows[span.batch as usize][span.row as usize])
+            .is_none_or(|rows| rows[span.batch as usize].value(span.row as usize))
     }
 
     fn excludes(&self, span: SpanRef) -> bool {
         self.excluding
             .as_ref()
-            .is_some_and(|rows| rows[span.batch as usize][span.row as usize])
+            .is_some_and(|rows| rows[span.batch as usize].value(span.row as usize))
     }
 
     fn takes_all(&self) -> bool {

@@ -69,19 +69,6 @@ pub(crate) struct Filter {
     pub(crate) scope: Scope,
 }
 
-impl Filter {
-    fn select(&self, batches: &[SpanBatch]) -> Selection {
-        let rows = |query: &Query| batches.iter().map(|b| query.matching_rows(b)).collect::<Vec<_>>();
-        let matching = self.matching.iter().map(rows).reduce(|mut all, more| {
-            for (a, b) in all.iter_mut().flatten().zip(more.into_iter().flatten()) {
-                *a &= b;
-            }
-            all
-        });
-        Selection { matching, excluding: self.excluding.as_ref().map(rows), scope: self.scope }
-    }
-}
-
 /// The facts of the traces that the plan's window and the filter pick.
 pub(crate) fn take_facts(
     survey: &Survey,
@@ -130,7 +117,8 @@ fn join(all: &mut Option<Taken>, taken: Taken) -> anyhow::Result<()> {
 
 /// Takes parts on all cores and merges them in order.
 fn take_parallel(batches: &[SpanBatch], plan: &Plan, filter: &Filter) -> anyhow::Result<Taken> {
-    let selection = filter.select(batches);
+    let selection =
+        Selection::of_queries(batches, &filter.matching, filter.excluding.as_ref(), filter.scope);
     let spans: usize = batches.iter().map(SpanBatch::len).sum();
     let parts = if spans < SPANS_FOR_PARTS { 1 } else { PARTS };
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(parts as usize);

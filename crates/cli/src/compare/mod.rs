@@ -1,5 +1,6 @@
 //! `tracediff compare`: reads both sides, takes their facts, compares them and prints the result.
 
+mod columns;
 mod compat;
 mod facts;
 mod input;
@@ -7,6 +8,7 @@ mod markdown;
 mod memory;
 mod policy;
 mod reading;
+mod rows;
 mod sides;
 mod table;
 mod window;

@@ -175,7 +175,7 @@ fn split_filters(split: &str, base: &Filter) -> anyhow::Result<([Filter; 2], [St
     if baseline == candidate {
         bail!("--split `{split}` names the same value twice; a trace can be on one side only");
     }
-    let is = |value: &str| Query::is(key, value);
+    let is = |value: &str| Query::has_value(key, value);
     let filter = |value: &str, other: &str| {
         let mut filter = base.clone();
         filter.matching.push(is(value));

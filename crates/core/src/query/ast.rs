@@ -23,6 +23,12 @@ impl Query {
         parser::parse(text).map(Self::new)
     }
 
+    /// The query that a key has a value: `"key" IN ("value")`.
+    pub fn has_value(key: &str, value: &str) -> Self {
+        let key = Key::from_text(key.to_owned(), true);
+        Self::new(Expr::Clause(Clause::In { key, negated: false, values: vec![value.to_owned()] }))
+    }
+
     pub(super) fn new(expr: Expr) -> Self {
         Self { expr }
     }

@@ -1,0 +1,111 @@
+//! The diff for a pull-request comment: bounded, with the details folded away.
+
+use tracediff_core::diff::{Diff, Finding, KeyDiff};
+
+use super::rows::{self, Mark};
+
+/// Longest comment in bytes; code hosts cut or refuse longer ones.
+const MAX_BYTES: usize = 60_000;
+/// Longest value in a table.
+const MAX_VALUE_CHARS: usize = 80;
+
+/// The diff as Markdown.
+pub(super) fn write(diff: &Diff, names: &[String; 2], top: usize) -> String {
+    let mut out = format!("**{}**\n\n", escape(&diff.sentence));
+    for (title, name, side) in [
+        ("baseline", &names[0], &diff.quality.baseline),
+        ("candidate", &names[1], &diff.quality.candidate),
+    ] {
+        out.push_str(&format!("- {title} `{}`: {}\n", name.replace('`', "'"), rows::side_text(side)));
+    }
+    for warning in &diff.quality.warnings {
+        out.push_str(&format!("- :warning: {}\n", escape(&warning.message)));
+    }
+    let mut parts = vec![findings(diff, top)];
+    parts.extend(rows::shown_keys(diff).map(|key| key_table(key, top)));
+    for part in parts {
+        if out.len() + part.len() > MAX_BYTES {
+            out.push_str("\nThe rest was left out to keep this comment short; `--format json` has all of it.\n");
+            break;
+        }
+        out.push_str(&part);
+    }
+    out
+}
+
+fn findings(diff: &Diff, top: usize) -> String {
+    let own: Vec<&Finding> = diff.findings.iter().filter(|f| f.same_as.is_none()).collect();
+    if own.is_empty() {
+        return String::new();
+    }
+    let mut out = String::from("\n| | what | change | sure | traces |\n|---|---|---|---|---|\n");
+    for finding in own.iter().take(top) {
+        let traces: Vec<String> =
+            rows::example_traces(diff, finding).into_iter().flatten().map(|id| format!("`{id}`")).collect();
+        out.push_str(&format!(
+            "| {} | {} `{}` | {} | {} | {} |\n",
+            Mark::of(finding).sign(),
+            escape(&finding.key),
+            code(&finding.value),
+            escape(&finding.text),
+            escape(&rows::sureness(finding)),
+            traces.join(" → "),
+        ));
+    }
+    if own.len() > top {
+        out.push_str(&format!("\nand {} more findings.\n", own.len() - top));
+    }
+    out
+}
+
+fn key_table(key: &KeyDiff, top: usize) -> String {
+    let all = rows::rows(key);
+    let mut out = format!(
+        "\n<details><summary>{} ({})</summary>\n\n| | value | traces | median | p95 | errors | |\n\
+         |---|---|---|---|---|---|---|\n",
+        escape(&rows::title(key)),
+        all.len()
+    );
+    for row in all.iter().take(top) {
+        out.push_str(&format!(
+            "| {} | `{}` | {} | {} | {} | {} | {} |\n",
+            row.mark.sign(),
+            code(row.value),
+            row.traces,
+            row.median,
+            row.p95,
+            row.errors,
+            row.verdict
+        ));
+    }
+    if all.len() > top {
+        out.push_str(&format!("\nand {} more.\n", all.len() - top));
+    }
+    out.push_str("\n</details>\n");
+    out
+}
+
+/// Text between code marks inside a table: bounded, on one line, with nothing that ends the code or the cell.
+fn code(value: &str) -> String {
+    let clean = |c: char| if c.is_control() { ' ' } else { c };
+    let mut text: String = value.chars().take(MAX_VALUE_CHARS).map(clean).collect();
+    if value.chars().count() > MAX_VALUE_CHARS {
+        text.push('…');
+    }
+    text.replace('`', "'").replace('|', "\\|")
+}
+
+/// Text in which nothing is Markdown or HTML.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '|' | '*' | '_' | '`' | '[' | ']' | '#' => escaped.extend(['\\', c]),
+            '<' => escaped.push_str("&lt;"),
+            '&' => escaped.push_str("&amp;"),
+            c if c.is_control() => escaped.push(' '),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}

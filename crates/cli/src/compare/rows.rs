@@ -1,0 +1,203 @@
+//! What the table and the Markdown say about one group: the same words and numbers in both.
+
+use tracediff_core::diff::{Diff, Finding, GroupDiff, KeyDiff, Strength, Verdict, text};
+use tracediff_core::facts::KeyRole;
+
+/// A group's row.
+pub(super) struct Row<'a> {
+    pub(super) value: &'a str,
+    pub(super) mark: Mark,
+    pub(super) traces: String,
+    pub(super) median: String,
+    pub(super) p95: String,
+    pub(super) errors: String,
+    pub(super) verdict: String,
+}
+
+/// Which way something went, told by a sign beside the colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Mark {
+    Worse,
+    Better,
+    New,
+    Missing,
+    Changed,
+    Same,
+    Unclear,
+}
+
+impl Mark {
+    pub(super) fn sign(self) -> &'static str {
+        match self {
+            Self::Worse => "▲",
+            Self::Better => "▼",
+            Self::New => "+",
+            Self::Missing => "−",
+            Self::Changed => "~",
+            Self::Same => "=",
+            Self::Unclear => "?",
+        }
+    }
+
+    pub(super) fn of(finding: &Finding) -> Self {
+        use tracediff_core::diff::Aspect;
+        match (finding.aspect, finding.verdict) {
+            (Aspect::NewValue, _) => Self::New,
+            (Aspect::MissingValue, _) => Self::Missing,
+            (_, Verdict::Regressed) => Self::Worse,
+            (_, Verdict::Improved) => Self::Better,
+            _ => Self::Changed,
+        }
+    }
+}
+
+/// The keys that get a table: entry points and those that were asked for.
+pub(super) fn shown_keys(diff: &Diff) -> impl Iterator<Item = &KeyDiff> {
+    diff.keys.iter().filter(|key| key.role != KeyRole::Scanned && !key.groups.is_empty())
+}
+
+/// The title of a key's table.
+pub(super) fn title(key: &KeyDiff) -> String {
+    if key.role == KeyRole::EntryPoint { "entry points".to_owned() } else { key.key.clone() }
+}
+
+/// The rows of a key: what changed first, then by traces.
+pub(super) fn rows(key: &KeyDiff) -> Vec<Row<'_>> {
+    let mut groups: Vec<&GroupDiff> = key.groups.iter().collect();
+    let size = |g: &GroupDiff| std::cmp::Reverse(g.baseline.traces + g.candidate.traces);
+    groups.sort_by(|a, b| {
+        (mark(a), size(a), &a.value).cmp(&(mark(b), size(b), &b.value))
+    });
+    groups.into_iter().map(row).collect()
+}
+
+fn mark(group: &GroupDiff) -> Mark {
+    let verdicts = [group.latency.judgement.verdict, group.errors.judgement.verdict];
+    let any = |verdict| verdicts.contains(&verdict);
+    if any(Verdict::Regressed) {
+        Mark::Worse
+    } else if any(Verdict::Improved) {
+        Mark::Better
+    } else if verdicts.iter().all(|v| *v == Verdict::NoMaterialChange) {
+        Mark::Same
+    } else {
+        Mark::Unclear
+    }
+}
+
+fn row(group: &GroupDiff) -> Row<'_> {
+    let (a, b) = (&group.baseline, &group.candidate);
+    Row {
+        value: &group.value,
+        mark: mark(group),
+        traces: pair(&text::count(a.traces), &text::count(b.traces)),
+        median: quantile(group, "p50"),
+        p95: quantile(group, "p95"),
+        errors: pair(&text::percent(a.error_ratio), &text::percent(b.error_ratio)),
+        verdict: verdict(group),
+    }
+}
+
+/// `a → b`, or one of them where both are the same.
+fn pair(a: &str, b: &str) -> String {
+    if a == b { a.to_owned() } else { format!("{a} → {b}") }
+}
+
+fn quantile(group: &GroupDiff, name: &str) -> String {
+    let (a, b) = (group.baseline.quantiles.get(name), group.candidate.quantiles.get(name));
+    let (Some(a), Some(b)) = (a, b) else { return "–".to_owned() };
+    let change = group.latency.quantiles.get(name).and_then(|q| q.factor);
+    let change = change.map_or(String::new(), |factor| format!(" {}", text::factor_change(factor)));
+    format!("{} → {}{change}", text::duration(a.value_ns), text::duration(b.value_ns))
+}
+
+fn verdict(group: &GroupDiff) -> String {
+    let (latency, errors) = (&group.latency.judgement, &group.errors.judgement);
+    let doubt = |strength| if strength == Strength::Suggestive { " (perhaps)" } else { "" };
+    let mut words = Vec::new();
+    match latency.verdict {
+        Verdict::Regressed => words.push(format!("slower{}", doubt(latency.strength))),
+        Verdict::Improved => words.push(format!("faster{}", doubt(latency.strength))),
+        _ => {}
+    }
+    match errors.verdict {
+        Verdict::Regressed => words.push(format!("fails more{}", doubt(errors.strength))),
+        Verdict::Improved => words.push(format!("fails less{}", doubt(errors.strength))),
+        _ => {}
+    }
+    if !words.is_empty() {
+        return words.join(", ");
+    }
+    let unclear = [(latency.verdict, "latency"), (errors.verdict, "errors")]
+        .into_iter()
+        .filter(|(verdict, _)| *verdict == Verdict::Inconclusive)
+        .map(|(_, name)| name)
+        .collect::<Vec<_>>();
+    if unclear.is_empty() { "no change".to_owned() } else { format!("unclear: {}", unclear.join(", ")) }
+}
+
+/// Example traces of a finding: one of each side that has the group, the failed or slowest where that is the point.
+pub(super) fn example_traces(diff: &Diff, finding: &Finding) -> [Option<String>; 2] {
+    use tracediff_core::diff::{Aspect, GroupSummary};
+    let Some(key) = diff.keys.iter().find(|key| key.key == finding.key) else { return [None, None] };
+    let pick = |group: &GroupSummary| {
+        let ids = &group.exemplars;
+        let lists = match finding.aspect {
+            Aspect::Errors => [&ids.failed, &ids.typical],
+            _ => [&ids.typical, &ids.slowest],
+        };
+        lists.into_iter().flatten().next().cloned()
+    };
+    let value = |list: &[tracediff_core::diff::ValueEvidence]| {
+        list.iter().find(|v| v.value == finding.value).and_then(|v| pick(&v.group))
+    };
+    match finding.aspect {
+        Aspect::NewValue => [None, value(&key.new)],
+        Aspect::MissingValue => [value(&key.missing), None],
+        _ => match key.groups.iter().find(|group| group.value == finding.value) {
+            Some(group) => [pick(&group.baseline), pick(&group.candidate)],
+            None => [None, None],
+        },
+    }
+}
+
+/// Values of the asked keys that one side has and that are too few to count.
+pub(super) fn weak_values(diff: &Diff) -> Vec<String> {
+    let mut weak = Vec::new();
+    for key in diff.keys.iter().filter(|key| key.role == KeyRole::GroupBy) {
+        for (word, list) in [("new", &key.new), ("missing", &key.missing)] {
+            weak.extend(list.iter().filter(|v| !v.passes).map(|v| {
+                format!("{word} {}={} ({})", key.key, v.value, text::counted(v.group.traces, "trace"))
+            }));
+        }
+    }
+    weak
+}
+
+/// `12 480 spans in 1 040 traces, 10 min in 10 slices, 100 % complete`.
+pub(super) fn side_text(side: &tracediff_core::diff::SideQuality) -> String {
+    let mut text = format!(
+        "{} in {}, {} in {}, {} complete",
+        text::counted(side.counts.spans, "span"),
+        text::counted(side.counts.traces, "trace"),
+        text::duration(side.seconds * 1e9),
+        text::counted(side.slices as u64, "slice"),
+        text::percent(side.completeness_ratio),
+    );
+    if side.mean_weight > 1.0 {
+        text.push_str(&format!(", sampled (stands for {} spans)", text::count(side.counts.weighted_spans.round() as u64)));
+    }
+    text
+}
+
+/// `p < 0.001`, `q = 0.012`.
+pub(super) fn sureness(finding: &Finding) -> String {
+    use tracediff_core::diff::Aspect;
+    let letter = if matches!(finding.aspect, Aspect::NewValue | Aspect::MissingValue) { "p" } else { "q" };
+    let strength = if finding.strength == Strength::Suggestive { ", suggestive" } else { "" };
+    match finding.q {
+        Some(q) if q < 0.001 => format!("{letter} < 0.001{strength}"),
+        Some(q) => format!("{letter} = {q:.3}{strength}"),
+        None => String::new(),
+    }
+}

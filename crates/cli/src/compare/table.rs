@@ -1,0 +1,153 @@
+//! The diff for a terminal: one sentence, the data's quality, what changed, then a table per key.
+
+use anstyle::{AnsiColor, Style};
+use tracediff_core::diff::{Diff, Finding, KeyDiff, text};
+
+use super::columns::{Cell, cut, lines, wrap};
+use super::rows::{self, Mark, Row};
+
+const BOLD: Style = Style::new().bold();
+const DIM: Style = Style::new().dimmed();
+const WARNING: Style = AnsiColor::Yellow.on_default();
+
+/// Columns where output is not a terminal.
+const DEFAULT_WIDTH: usize = 110;
+/// The table never gets narrower or wider than this.
+const WIDTHS: std::ops::RangeInclusive<usize> = 60..=160;
+
+/// The width to write for.
+pub(super) fn width(is_terminal: bool) -> usize {
+    let terminal = terminal_size::terminal_size().filter(|_| is_terminal).map(|(width, _)| usize::from(width.0));
+    terminal.unwrap_or(DEFAULT_WIDTH).clamp(*WIDTHS.start(), *WIDTHS.end())
+}
+
+/// The diff as text, with styles that the stream strips where they are not wanted.
+pub(super) fn write(diff: &Diff, names: &[String; 2], top: usize, width: usize) -> String {
+    let mut out = format!("{BOLD}{}{BOLD:#}\n\n", wrap(&diff.sentence, width, 0));
+    out.push_str(&header(diff, names, width));
+    out.push_str(&findings(diff, top, width));
+    for key in rows::shown_keys(diff) {
+        out.push_str(&key_table(key, top, width));
+    }
+    out.push_str(&footer(diff, top, width));
+    out
+}
+
+fn header(diff: &Diff, names: &[String; 2], width: usize) -> String {
+    let quality = &diff.quality;
+    let side = |title: &str, name: &str, side| {
+        vec![Cell::styled(title, BOLD), Cell::plain(name), Cell::plain(rows::side_text(side))]
+    };
+    let sides = [
+        side("baseline", &names[0], &quality.baseline),
+        side("candidate", &names[1], &quality.candidate),
+    ];
+    let mut out = lines(&sides, 1, width);
+    for warning in &quality.warnings {
+        let text = wrap(&format!("! {}", warning.message), width, 2);
+        out.push_str(&format!("{WARNING}{text}{WARNING:#}\n"));
+    }
+    out
+}
+
+fn section(title: &str) -> String {
+    format!("\n{BOLD}{}{BOLD:#}\n", title.to_uppercase())
+}
+
+fn more(count: usize, what: &str) -> String {
+    if count == 0 {
+        return String::new();
+    }
+    format!("{DIM}  and {} more {what} (--top N shows more){DIM:#}\n", text::count(count as u64))
+}
+
+fn style(mark: Mark) -> Style {
+    match mark {
+        Mark::Worse => AnsiColor::Red.on_default(),
+        Mark::Better => AnsiColor::Green.on_default(),
+        Mark::New => AnsiColor::Yellow.on_default(),
+        Mark::Missing => AnsiColor::Magenta.on_default(),
+        Mark::Changed => AnsiColor::Cyan.on_default(),
+        Mark::Same | Mark::Unclear => DIM,
+    }
+}
+
+fn findings(diff: &Diff, top: usize, width: usize) -> String {
+    let own: Vec<&Finding> = diff.findings.iter().filter(|f| f.same_as.is_none()).collect();
+    if own.is_empty() {
+        return String::new();
+    }
+    let mut out = section("what changed");
+    for finding in own.iter().take(top) {
+        let mark = Mark::of(finding);
+        let style = style(mark);
+        let name = format!("{} {}", finding.key, finding.value);
+        let head = cut(&name, width.saturating_sub(4));
+        out.push_str(&format!("{style}{}{style:#} {BOLD}{head}{BOLD:#}\n", mark.sign()));
+        let text = wrap(&format!("  {} ({})", finding.text, rows::sureness(finding)), width, 2);
+        out.push_str(&format!("{style}{text}{style:#}\n"));
+        let traces: Vec<String> = ["baseline", "candidate"]
+            .into_iter()
+            .zip(rows::example_traces(diff, finding))
+            .filter_map(|(side, id)| Some(format!("{side} {}", id?)))
+            .collect();
+        if !traces.is_empty() {
+            out.push_str(&format!("{DIM}  traces: {}{DIM:#}\n", traces.join("  ")));
+        }
+    }
+    out.push_str(&more(own.len().saturating_sub(top), "findings"));
+    out
+}
+
+fn key_table(key: &KeyDiff, top: usize, width: usize) -> String {
+    /// Widths from which the columns that can be done without are shown.
+    const WITH_TRACES: usize = 90;
+    const WITH_P95: usize = 104;
+    let (with_traces, with_p95) = (width >= WITH_TRACES, width >= WITH_P95);
+    let cells = |mark: Cell, value: Cell, texts: [Cell; 5]| {
+        let [traces, median, p95, errors, verdict] = texts;
+        let mut cells = vec![mark, value];
+        cells.extend(Some(traces).filter(|_| with_traces));
+        cells.push(median);
+        cells.extend(Some(p95).filter(|_| with_p95));
+        cells.extend([errors, verdict]);
+        cells
+    };
+    let heads = ["traces", "median", "p95", "errors", ""].map(|text| Cell::styled(text, DIM));
+    let mut table = vec![cells(Cell::plain(" "), Cell::plain(""), heads)];
+    let rows = rows::rows(key);
+    for row in rows.iter().take(top) {
+        let Row { value, mark, traces, median, p95, errors, verdict } = row;
+        let style = style(*mark);
+        let plain = [traces, median, p95, errors].map(|text| Cell::plain(text.as_str()));
+        let [traces, median, p95, errors] = plain;
+        let verdict = Cell::styled(verdict.as_str(), style);
+        let texts = [traces, median, p95, errors, verdict];
+        table.push(cells(Cell::styled(mark.sign(), style), Cell::plain(*value), texts));
+    }
+    let mut out = section(&rows::title(key));
+    out.push_str(&lines(&table, 1, width));
+    out.push_str(&more(rows.len().saturating_sub(top), "rows"));
+    out
+}
+
+fn footer(diff: &Diff, top: usize, width: usize) -> String {
+    let mut out = String::new();
+    let weak = rows::weak_values(diff);
+    if !weak.is_empty() {
+        let mut text = format!("On one side only, too few to count: {}", weak[..weak.len().min(top)].join(", "));
+        if weak.len() > top {
+            text.push_str(&format!(" and {} more", text::count((weak.len() - top) as u64)));
+        }
+        out.push_str(&format!("\n{DIM}{}{DIM:#}\n", wrap(&text, width, 0)));
+    }
+    if !diff.left_out.is_empty() {
+        let keys: Vec<&str> = diff.left_out.iter().take(top).map(|key| key.key.as_str()).collect();
+        let mut text = format!("Not compared, as they look like identifiers: {}", keys.join(", "));
+        if diff.left_out.len() > top {
+            text.push_str(&format!(" and {} more", text::count((diff.left_out.len() - top) as u64)));
+        }
+        out.push_str(&format!("\n{DIM}{}{DIM:#}\n", wrap(&text, width, 0)));
+    }
+    out
+}
