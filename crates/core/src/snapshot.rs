@@ -39,10 +39,19 @@ impl Selection {
     ) -> Self {
         let rows = |query: &Query| {
             let matcher = Matcher::new(query);
-            batches.iter().map(|batch| matcher.matching_rows(batch)).collect::<Vec<_>>()
+            batches
+                .iter()
+                .map(|batch| matcher.matching_rows(batch))
+                .collect::<Vec<_>>()
         };
-        let both = |a: Vec<BooleanBuffer>, b: Vec<BooleanBuffer>| a.iter().zip(&b).map(|(a, b)| a & b).collect();
-        Self { matching: matching.iter().map(rows).reduce(both), excluding: excluding.map(rows), scope }
+        let both = |a: Vec<BooleanBuffer>, b: Vec<BooleanBuffer>| {
+            a.iter().zip(&b).map(|(a, b)| a & b).collect()
+        };
+        Self {
+            matching: matching.iter().map(rows).reduce(both),
+            excluding: excluding.map(rows),
+            scope,
+        }
     }
 
     fn matches(&self, span: SpanRef) -> bool {

@@ -184,6 +184,7 @@ fn sample(rows: &Value) -> Sample<'static> {
         effective_spans: 1e18,
         trace_design_effect: 1.0,
         traces: 1e18,
+        persistence: 0.0,
     }
 }
 
@@ -276,7 +277,14 @@ fn ratios_and_their_clustered_variances() {
             let Some(expected) = c[scale]["p"].as_f64() else {
                 continue;
             };
-            let variance = |r: Ratio| -> Variance { r.variance().scaled(slope(r.value)) };
+            // The vectors judge by the slices' degrees of freedom whichever variance is larger.
+            let variance = |r: Ratio| -> Variance {
+                Variance {
+                    degrees_of_freedom: r.slices as f64 - 1.0,
+                    ..r.variance(0.0)
+                }
+                .scaled(slope(r.value))
+            };
             let test = Test::welch(map(b.value) - map(a.value), variance(a), variance(b));
             close(test.p, expected, 1e-6, c);
             close(test.degrees_of_freedom, number(&c[scale], "df"), 1e-8, c);

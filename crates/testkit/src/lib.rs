@@ -1,1 +1,1 @@
-//! testkit
+//! For tests and evaluation only.

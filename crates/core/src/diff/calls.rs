@@ -18,8 +18,8 @@ pub(super) fn compare(
     let (a, b) = (baseline.calls_per_trace()?, candidate.calls_per_trace()?);
     let is_known = a.value > 0.0 && b.value > 0.0;
     let test = is_known.then(|| {
-        let variance_a = a.variance().scaled(1.0 / a.value);
-        let variance_b = b.variance().scaled(1.0 / b.value);
+        let variance_a = a.variance(baseline.persistence).scaled(1.0 / a.value);
+        let variance_b = b.variance(candidate.persistence).scaled(1.0 / b.value);
         Test::welch((b.value / a.value).ln(), variance_a, variance_b)
     });
     let floor = (1.0 + policy.calls.min_ratio).ln();

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::document::{DOCUMENT_VERSION, Diff, GroupDiff, KeyDiff, LeftOut, RateDiff, Sides};
 use super::judge::Evidence;
 use super::policy::Policy;
-use super::side::Side;
+use super::side::{Side, SideFacts, persistence};
 use super::{calls, errors, findings, header, latency, sentence, values};
 use crate::facts::{ENDPOINT, Facts, Key, KeyRole, OPERATION, SERVICE};
 use crate::stats::fdr::benjamini_hochberg;
@@ -13,9 +13,10 @@ use crate::stats::quantile::Distribution;
 
 /// Compares the candidate's facts with the baseline's.
 pub fn compare(baseline: &Facts, candidate: &Facts, policy: &Policy) -> Diff {
+    let persistence = persistence(baseline, candidate);
     let context = Context {
-        baseline,
-        candidate,
+        baseline: SideFacts { facts: baseline, persistence },
+        candidate: SideFacts { facts: candidate, persistence },
         policy,
         rates_are_comparable: header::rates_are_comparable(baseline, candidate),
     };
@@ -44,7 +45,7 @@ pub fn compare(baseline: &Facts, candidate: &Facts, policy: &Policy) -> Diff {
     }
     let mut keys: Vec<KeyDiff> = keys.into_iter().map(|key| key.diff).collect();
     keys.sort_by(|a, b| key_order(a).cmp(&key_order(b)));
-    let quality = header::build(baseline, candidate);
+    let quality = header::build(baseline, candidate, persistence);
     let findings = findings::collect(&keys, quality.can_confirm);
     let sentence = sentence::write(&keys, &findings, &quality);
     Diff {
@@ -120,15 +121,15 @@ fn judge_family<'a>(keys: impl Iterator<Item = &'a mut OpenKeyDiff>, policy: &Po
 }
 
 struct Context<'a> {
-    baseline: &'a Facts,
-    candidate: &'a Facts,
+    baseline: SideFacts<'a>,
+    candidate: SideFacts<'a>,
     policy: &'a Policy,
     rates_are_comparable: bool,
 }
 
 impl Context<'_> {
     fn key(&self, name: &str, sides: &Sides<Option<&Key>>) -> OpenKeyDiff {
-        let only = |here: &Facts, key: Option<&Key>, there: &Facts, other: Option<&Key>| {
+        let only = |here, key: Option<&Key>, there, other| {
             key.map_or_else(Vec::new, |k| {
                 values::only_on(here, k, there, other, &self.policy.values)
             })
@@ -147,8 +148,8 @@ impl Context<'_> {
             for (value, group) in &a.groups {
                 if let Some(other) = b.groups.get(value) {
                     let sides = (
-                        Side::new(self.baseline, group),
-                        Side::new(self.candidate, other),
+                        Side::new(&self.baseline, group),
+                        Side::new(&self.candidate, other),
                     );
                     let (diff, found) = self.group(value, &sides.0, &sides.1, role);
                     groups.push(diff);
@@ -160,21 +161,21 @@ impl Context<'_> {
             key: name.to_owned(),
             role,
             new: only(
-                self.candidate,
+                &self.candidate,
                 sides.candidate,
-                self.baseline,
+                &self.baseline,
                 sides.baseline,
             ),
             missing: only(
-                self.baseline,
+                &self.baseline,
                 sides.baseline,
-                self.candidate,
+                &self.candidate,
                 sides.candidate,
             ),
             groups,
             without: Sides {
-                baseline: without(self.baseline, sides.baseline),
-                candidate: without(self.candidate, sides.candidate),
+                baseline: without(self.baseline.facts, sides.baseline),
+                candidate: without(self.candidate.facts, sides.candidate),
             },
             other: Sides {
                 baseline: sides.baseline.map(|k| k.other).unwrap_or_default(),
@@ -206,8 +207,8 @@ impl Context<'_> {
             calls::compare(a, b, self.policy)
         };
         let seconds = Sides {
-            baseline: self.baseline.slicing().seconds(),
-            candidate: self.candidate.slicing().seconds(),
+            baseline: self.baseline.facts.slicing().seconds(),
+            candidate: self.candidate.facts.slicing().seconds(),
         };
         let rate = if self.rates_are_comparable {
             calls::compare_rates(a, b, seconds)

@@ -44,6 +44,8 @@ pub struct QualityHeader {
     pub candidate: SideQuality,
     /// Whether a finding can be confirmed; otherwise every finding is at most suggestive, and `warnings` says why.
     pub can_confirm: bool,
+    /// How much of a slice's latency level lasts into the next slice (0–0.7); variances are widened for it.
+    pub persistence: f64,
     /// What to keep in mind, most important first.
     pub warnings: Vec<Warning>,
 }

@@ -6,7 +6,7 @@ use super::policy::Policy;
 use super::side::Side;
 use crate::facts::cell::Cell;
 use crate::stats::ratio::Ratio;
-use crate::stats::{Interval, MIN_SLICES, Test, proportion};
+use crate::stats::{Interval, MIN_SLICES, Test, Variance, proportion};
 
 /// Errors that either side needs for the clustered test; below, an exact one is used.
 const MIN_ERRORS: u64 = 10;
@@ -27,7 +27,12 @@ pub(super) fn compare(
         failures(candidate) < MIN_ERRORS,
     );
     let tested = match &ratios {
-        Some((a, b)) if !few_a && !few_b => clustered(a, b),
+        Some((a, b)) if !few_a && !few_b => clustered(
+            a,
+            b,
+            a.variance(baseline.persistence),
+            b.variance(candidate.persistence),
+        ),
         Some((a, b)) => exact(baseline, candidate, a, b),
         None => Tested {
             p: None,
@@ -83,11 +88,15 @@ struct Tested {
 }
 
 /// Logit of the ratio with the clustered variance.
-fn clustered(a: &Ratio, b: &Ratio) -> Tested {
+fn clustered(a: &Ratio, b: &Ratio, variance_a: Variance, variance_b: Variance) -> Tested {
     let logit = |r: &Ratio| (r.value / (1.0 - r.value)).ln();
-    let variance = |r: &Ratio| r.variance().scaled(1.0 / (r.value * (1.0 - r.value)));
-    let on_logit = Test::welch(logit(b) - logit(a), variance(a), variance(b));
-    let plain = Test::welch(b.value - a.value, a.variance(), b.variance());
+    let slope = |r: &Ratio| 1.0 / (r.value * (1.0 - r.value));
+    let on_logit = Test::welch(
+        logit(b) - logit(a),
+        variance_a.scaled(slope(a)),
+        variance_b.scaled(slope(b)),
+    );
+    let plain = Test::welch(b.value - a.value, variance_a, variance_b);
     Tested {
         p: Some(on_logit.p),
         interval: Some(plain.interval()),
@@ -125,7 +134,7 @@ fn exact(baseline: &Side<'_>, candidate: &Side<'_>, a: &Ratio, b: &Ratio) -> Tes
 /// How much clustering widens the error ratio's variance over that of independent spans; at least 1.
 fn design_effect(side: &Side<'_>, ratio: &Ratio) -> f64 {
     let independent = ratio.value * (1.0 - ratio.value) / side.effective_spans();
-    let clustered = ratio.variance().value;
+    let clustered = ratio.variance(side.persistence).value;
     if independent > 0.0 && clustered.is_finite() {
         (clustered / independent).max(1.0)
     } else {

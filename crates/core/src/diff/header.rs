@@ -8,7 +8,7 @@ use crate::stats::MIN_SLICES;
 use crate::stats::changepoint::strongest_step;
 
 /// The header of a comparison.
-pub(super) fn build(baseline: &Facts, candidate: &Facts) -> QualityHeader {
+pub(super) fn build(baseline: &Facts, candidate: &Facts, persistence: f64) -> QualityHeader {
     let (a, b) = (side(baseline), side(candidate));
     let mut warnings = Vec::new();
     let mut warn = |code, message| warnings.push(Warning { code, message });
@@ -41,6 +41,7 @@ pub(super) fn build(baseline: &Facts, candidate: &Facts) -> QualityHeader {
         baseline: a,
         candidate: b,
         can_confirm,
+        persistence,
         warnings,
     }
 }

@@ -23,7 +23,13 @@ pub(super) fn compare(
     let mean = baseline
         .ratio(Cell::duration_sums)
         .zip(candidate.ratio(Cell::duration_sums))
-        .map(|(a, b)| Test::welch(b.value - a.value, a.variance(), b.variance()));
+        .map(|(a, b)| {
+            Test::welch(
+                b.value - a.value,
+                a.variance(baseline.persistence),
+                b.variance(candidate.persistence),
+            )
+        });
     let evidence = theta.map_or(Evidence::NONE, |t| {
         evidence(&t, &quantiles, baseline, candidate, policy)
     });

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use super::document::{ExemplarIds, GroupSummary, QuantileSummary};
 use crate::facts::cell::Cell;
-use crate::facts::{Exemplar, Facts, Group};
+use crate::facts::{Exemplar, Facts, Group, KeyRole};
 use crate::stats::quantile::Distribution;
 use crate::stats::ratio::{Ratio, SliceSums};
+use crate::stats::time::Persistence;
 use crate::stats::{Sample, proportion, rate};
 
 /// The quantiles that are reported: name, share, and the traces they need.
@@ -17,21 +18,32 @@ pub(super) const QUANTILES: [(&str, f64, f64); 4] = [
     ("p99", 0.99, 2_000.0),
 ];
 
+/// One side's facts, and how much of a slice's level lasts into the next slice.
+#[derive(Clone, Copy)]
+pub(super) struct SideFacts<'a> {
+    pub(super) facts: &'a Facts,
+    pub(super) persistence: f64,
+}
+
 /// A group of one side.
 pub(super) struct Side<'a> {
     facts: &'a Facts,
     group: &'a Group,
     pub(super) total: Cell,
     pub(super) slices: usize,
+    /// How much of a slice's level lasts into the next slice.
+    pub(super) persistence: f64,
 }
 
 impl<'a> Side<'a> {
-    pub(super) fn new(facts: &'a Facts, group: &'a Group) -> Self {
+    pub(super) fn new(side: &SideFacts<'a>, group: &'a Group) -> Self {
+        let SideFacts { facts, persistence } = *side;
         Self {
             facts,
             group,
             total: group.total(),
             slices: group.cells().count(),
+            persistence,
         }
     }
 
@@ -57,6 +69,7 @@ impl<'a> Side<'a> {
             effective_spans: self.effective_spans(),
             trace_design_effect: self.trace_design_effect(),
             traces: self.total.traces as f64,
+            persistence: self.persistence,
         }
     }
 
@@ -196,5 +209,53 @@ impl<'a> Side<'a> {
             failed: ids(exemplars.failed()),
             typical: ids(&exemplars.typical(median_ns)),
         }
+    }
+}
+
+/// How much of a slice's latency level lasts into the next slice, from all services and operations of both sides: a
+/// property of the system, and too noisy to be read off one group or one window.
+pub(super) fn persistence(baseline: &Facts, candidate: &Facts) -> f64 {
+    let mut persistence = Persistence::default();
+    add_series(baseline, &mut persistence);
+    add_series(candidate, &mut persistence);
+    persistence.estimate()
+}
+
+fn add_series(facts: &Facts, persistence: &mut Persistence) {
+    let slices = facts.slicing().slices();
+    // A gap between ranges parts neighbours: one empty place for each slice, one more after the end of a range.
+    let mut places = Vec::with_capacity(slices.len());
+    let mut place = 0;
+    for (i, slice) in slices.iter().enumerate() {
+        places.push(place);
+        let touches_next = slices
+            .get(i + 1)
+            .is_some_and(|next| next.from_ns() == slice.to_ns());
+        place += if touches_next { 1 } else { 2 };
+    }
+    let keys = facts
+        .keys()
+        .values()
+        .filter(|key| key.role != KeyRole::Scanned);
+    for group in keys.flat_map(|key| key.groups.values()) {
+        let sums = group.cells().map(|(_, cell)| cell.bucket_sums());
+        let Some(ratio) = Ratio::estimate(sums) else {
+            continue;
+        };
+        if !ratio.trace_variance.is_finite() {
+            continue;
+        }
+        let mut deviations = vec![None; place];
+        let mut weight = 0.0;
+        for (slice, cell) in group.cells() {
+            let sums = cell.bucket_sums();
+            weight += sums.x;
+            deviations[places[slice]] = Some(sums.y - ratio.value * sums.x);
+        }
+        let m = ratio.slices as f64;
+        persistence.add(
+            &deviations,
+            ratio.trace_variance * weight * weight * (m - 1.0) / m,
+        );
     }
 }

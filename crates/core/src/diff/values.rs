@@ -2,7 +2,7 @@
 
 use super::document::ValueEvidence;
 use super::policy::ValuePolicy;
-use super::side::Side;
+use super::side::{Side, SideFacts};
 use crate::facts::{Facts, Group, Key};
 use crate::stats::quantile::Distribution;
 
@@ -12,18 +12,23 @@ use crate::stats::quantile::Distribution;
 /// that this side has of all traces with the key, so all of them do with share^traces. Traces that come in bursts
 /// count for fewer.
 pub(super) fn only_on(
-    here: &Facts,
+    here: &SideFacts<'_>,
     key: &Key,
-    there: &Facts,
+    there: &SideFacts<'_>,
     other: Option<&Key>,
     policy: &ValuePolicy,
 ) -> Vec<ValueEvidence> {
     let is_only_here = |value: &str| other.is_none_or(|k| !k.groups.contains_key(value));
     let traces = |facts: &Facts| facts.quality.traces as f64;
-    let share = traces(here) / (traces(here) + traces(there)).max(1.0);
+    let share = traces(here.facts) / (traces(here.facts) + traces(there.facts)).max(1.0);
     // A value may hide among those past the cap of the other side.
     let may_hide = other.is_some_and(|k| k.other.spans > 0 || k.identifier.is_some());
-    let occupied = here.slice_traces().iter().filter(|s| s.traces > 0).count();
+    let occupied = here
+        .facts
+        .slice_traces()
+        .iter()
+        .filter(|s| s.traces > 0)
+        .count();
     let mut found: Vec<ValueEvidence> = key
         .groups
         .iter()
@@ -31,15 +36,15 @@ pub(super) fn only_on(
         .map(|(value, group)| {
             let side = Side::new(here, group);
             let distribution = Distribution::new(&side.sample());
-            let effective = side.total.traces as f64 / burstiness(here, group);
+            let effective = side.total.traces as f64 / burstiness(here.facts, group);
             let p = share.powf(effective);
             ValueEvidence {
                 value: value.clone(),
                 group: side.summary(distribution.as_ref()),
-                trace_ratio: side.total.traces as f64 / traces(here).max(1.0),
+                trace_ratio: side.total.traces as f64 / traces(here.facts).max(1.0),
                 p,
                 passes: !may_hide
-                    && there.quality.traces > 0
+                    && there.facts.quality.traces > 0
                     && side.total.traces >= policy.min_traces
                     && side.slices >= policy.min_slices.min(occupied)
                     && p <= policy.max_p,

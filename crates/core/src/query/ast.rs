@@ -26,7 +26,11 @@ impl Query {
     /// The query that a key has a value: `"key" IN ("value")`.
     pub fn has_value(key: &str, value: &str) -> Self {
         let key = Key::from_text(key.to_owned(), true);
-        Self::new(Expr::Clause(Clause::In { key, negated: false, values: vec![value.to_owned()] }))
+        Self::new(Expr::Clause(Clause::In {
+            key,
+            negated: false,
+            values: vec![value.to_owned()],
+        }))
     }
 
     pub(super) fn new(expr: Expr) -> Self {

@@ -10,6 +10,7 @@ pub mod quantile;
 pub mod rate;
 pub mod ratio;
 pub mod theta;
+pub mod time;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -129,6 +130,8 @@ pub struct Sample<'a> {
     pub trace_design_effect: f64,
     /// Traces the group occurs in.
     pub traces: f64,
+    /// How much of a slice's level lasts into the next slice, 0–1 (see [`time`]).
+    pub persistence: f64,
 }
 
 /// Fewer non-empty slices than this on a side: tests rest on traces alone and are only suggestive.

@@ -4,7 +4,8 @@
 //! density is needed; se comes from the scatter of slices here.
 
 use super::distribution::t_quantile;
-use super::{Interval, MIN_SLICES, Sample, Test, Variance};
+use super::time::clustered_variance;
+use super::{Interval, Sample, Test, Variance};
 use crate::facts::histogram::{ZERO_BUCKET, upper_limit_ns};
 
 /// A quantile and how sure it is.
@@ -34,6 +35,7 @@ pub struct Distribution {
     effective_spans: f64,
     trace_design_effect: f64,
     traces: f64,
+    persistence: f64,
 }
 
 impl Distribution {
@@ -67,6 +69,7 @@ impl Distribution {
             effective_spans: side.effective_spans,
             trace_design_effect: side.trace_design_effect,
             traces: side.traces,
+            persistence: side.persistence,
         })
     }
 
@@ -108,16 +111,18 @@ impl Distribution {
         ((p * self.total() - before) / self.counts[index]).clamp(0.0, 1.0)
     }
 
-    /// Standard error of the distribution function at the point `inside` (0–1) of bucket `index`, where it is `p`.
-    fn share_error(&self, index: usize, inside: f64, p: f64) -> f64 {
+    /// Variance of the distribution function at the point `inside` (0–1) of bucket `index`, where it is `p`.
+    fn share_variance(&self, index: usize, inside: f64, p: f64) -> Variance {
         let by_trace =
             p * (1.0 - p) * self.trace_design_effect / (self.effective_spans - 1.0).max(1.0);
-        if self.slice_count < MIN_SLICES {
-            return by_trace.sqrt();
-        }
-        self.slice_share_variance(index, inside, p)
-            .max(by_trace)
-            .sqrt()
+        let by_slice = (self.slice_count > 1).then(|| self.slice_share_variance(index, inside, p));
+        clustered_variance(
+            by_trace,
+            self.traces,
+            by_slice,
+            self.slice_count,
+            self.persistence,
+        )
     }
 
     /// Standard error of the distribution function at a bucket's upper limit, from slices alone, about `p`.
@@ -143,20 +148,14 @@ impl Distribution {
         m / (m - 1.0) * sum / (total * total)
     }
 
-    fn degrees_of_freedom(&self) -> f64 {
-        let clusters = if self.slice_count < MIN_SLICES {
-            self.traces
-        } else {
-            self.slice_count as f64
-        };
-        (clusters - 1.0).max(1.0)
-    }
-
     /// The quantile `p` (0–1) with its interval.
     pub fn quantile(&self, p: f64) -> Quantile {
-        let degrees_of_freedom = self.degrees_of_freedom();
         let index = self.index_at(p);
-        let share_error = self.share_error(index, self.inside_at(index, p), p);
+        let Variance {
+            value,
+            degrees_of_freedom,
+        } = self.share_variance(index, self.inside_at(index, p), p);
+        let share_error = value.sqrt();
         let at = |share: f64| self.value_at(share.clamp(1e-9, 1.0));
         let t = t_quantile(0.975, degrees_of_freedom);
         let interval_ns = Interval {

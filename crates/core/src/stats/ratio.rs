@@ -3,7 +3,8 @@
 //! Source: the delta method for clustered ratio metrics, Deng, Knoblich & Lu, KDD 2018. With Horvitz–Thompson weights
 //! inside the sums the same formula takes in the variance of sampling.
 
-use super::{MIN_SLICES, Variance};
+use super::Variance;
+use super::time::clustered_variance;
 
 /// Sums of one slice. `x` and `y` are per-trace totals with weights already in them.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -75,17 +76,14 @@ impl Ratio {
         })
     }
 
-    /// The larger of the two variances; of traces alone where there are too few slices.
-    pub fn variance(&self) -> Variance {
-        match self.slice_variance {
-            Some(slice) if self.slices >= MIN_SLICES => Variance {
-                value: slice.max(self.trace_variance),
-                degrees_of_freedom: self.slices as f64 - 1.0,
-            },
-            _ => Variance {
-                value: self.trace_variance,
-                degrees_of_freedom: (self.traces - 1.0).max(1.0),
-            },
-        }
+    /// The variance that counts both traces and slices as clusters (see [`clustered_variance`]).
+    pub fn variance(&self, persistence: f64) -> Variance {
+        clustered_variance(
+            self.trace_variance,
+            self.traces,
+            self.slice_variance,
+            self.slices,
+            persistence,
+        )
     }
 }

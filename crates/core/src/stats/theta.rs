@@ -5,6 +5,7 @@
 //! Whitney 1947; Cliff 1993; Brunner & Munzel 2000 for the placement scores whose slice sums give the variance.
 
 use super::distribution::t_two_sided;
+use super::time::clustered_variance;
 use super::{Interval, MIN_SLICES, Sample, Test, Variance};
 
 /// The comparison of two distributions.
@@ -59,7 +60,19 @@ pub fn compare(baseline: &Sample<'_>, candidate: &Sample<'_>) -> Option<Theta> {
     let few_slices = baseline.slices < MIN_SLICES || candidate.slices < MIN_SLICES;
     let variance_a = side_variance(baseline, &a, &score_a, n_a, lowest, few_slices);
     let variance_b = side_variance(candidate, &b, &score_b, n_b, lowest, few_slices);
-    let test = judge(theta, variance_a, variance_b);
+    let clusters = |side: &Sample<'_>| {
+        if few_slices {
+            side.traces
+        } else {
+            side.slices as f64
+        }
+    };
+    let test = judge(
+        theta,
+        variance_a,
+        variance_b,
+        (clusters(baseline), clusters(candidate)),
+    );
     let interval = theta_interval(theta, &test);
     Some(Theta {
         theta,
@@ -104,10 +117,7 @@ fn side_variance(
     let effective = (side.effective_spans - 1.0).max(1.0);
     let by_trace = spread / effective * side.trace_design_effect;
     if few_slices {
-        return Variance {
-            value: by_trace,
-            degrees_of_freedom: (side.traces - 1.0).max(1.0),
-        };
+        return clustered_variance(by_trace, side.traces, None, side.slices, side.persistence);
     }
     let slices = side.counts.iter().map(|c| c.0).max().map_or(0, |s| s + 1);
     let mut sums = vec![0.0; slices];
@@ -116,21 +126,24 @@ fn side_variance(
     }
     let m = side.slices as f64;
     let by_slice = m / (m - 1.0) * sums.iter().map(|u| u * u).sum::<f64>() / (total * total);
-    Variance {
-        value: by_slice.max(by_trace),
-        degrees_of_freedom: m - 1.0,
-    }
+    clustered_variance(
+        by_trace,
+        side.traces,
+        Some(by_slice),
+        side.slices,
+        side.persistence,
+    )
 }
 
 /// θ − ½ on its own scale; on the logit scale outside 0.1–0.9, where the plain one is too narrow at the border.
-fn judge(theta: f64, baseline: Variance, candidate: Variance) -> Test {
+fn judge(theta: f64, baseline: Variance, candidate: Variance, clusters: (f64, f64)) -> Test {
     let mut test = Test::welch(theta - 0.5, baseline, candidate);
     let inside = theta * (1.0 - theta);
     if !(0.1..=0.9).contains(&theta) {
         if inside <= 0.0 {
             // Complete separation: the scores have no spread left. One span on the other side would give θ this far
             // from the border; judge by what that would have been.
-            test = separated(theta, baseline, candidate);
+            test = separated(theta, clusters);
         } else if test.standard_error > 0.0 {
             let t = (theta / (1.0 - theta)).ln() / (test.standard_error / inside);
             test.p = t_two_sided(t, test.degrees_of_freedom);
@@ -141,9 +154,8 @@ fn judge(theta: f64, baseline: Variance, candidate: Variance) -> Test {
 
 /// With every candidate span above (or below) every baseline span, slices are m_A + m_B draws that fell into perfect
 /// order: the exact permutation p-value of that, 2·m_A!·m_B!/(m_A + m_B)!.
-fn separated(theta: f64, baseline: Variance, candidate: Variance) -> Test {
-    let clusters = |v: Variance| v.degrees_of_freedom + 1.0;
-    let (m_a, m_b) = (clusters(baseline), clusters(candidate));
+fn separated(theta: f64, clusters: (f64, f64)) -> Test {
+    let (m_a, m_b) = clusters;
     let ln_p = std::f64::consts::LN_2 - super::distribution::ln_choose(m_a + m_b, m_a);
     Test {
         difference: theta - 0.5,
