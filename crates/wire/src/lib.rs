@@ -1,6 +1,12 @@
 //! Bytes to span batches and back, without I/O: OTLP protobuf and JSON, Jaeger JSON, Zipkin v2 JSON, Lightstep
 //! stored traces. The only crate that names protobuf.
 
+mod decoded;
 mod error;
+mod json;
+mod otlp_json;
+mod rows;
 
+pub use decoded::Decoded;
 pub use error::{DecodeError, Position};
+pub use otlp_json::{decode_otlp_json, encode_otlp_json};
