@@ -1,5 +1,6 @@
 //! What the JSON decoders and encoders share: errors with their place in the input, lenient scalars, and text.
 
+pub(crate) mod any;
 pub(crate) mod message;
 pub(crate) mod scalar;
 #[cfg(test)]
@@ -132,4 +133,20 @@ pub(crate) fn read_document<'de, T: Deserialize<'de>>(
         Some(value) => Ok(value),
         None => source.read_all(seed),
     }
+}
+
+/// Whether the text is an array, as far as its first character tells.
+pub(crate) fn is_array(bytes: &[u8]) -> bool {
+    bytes.trim_ascii_start().first() == Some(&b'[')
+}
+
+/// Commits what a document put into the builder.
+pub(crate) fn commit(
+    source: Source<'_>,
+    builder: &mut tracediff_core::model::SpanBatchBuilder,
+) -> Result<(), DecodeError> {
+    builder.commit().map_err(|error| DecodeError {
+        position: source.start(),
+        problem: error.to_string(),
+    })
 }

@@ -3,10 +3,13 @@
 
 mod decoded;
 mod error;
+mod jaeger;
 mod json;
 mod otlp_json;
 mod rows;
+mod tags;
 
 pub use decoded::Decoded;
 pub use error::{DecodeError, Position};
+pub use jaeger::{decode_jaeger, encode_jaeger};
 pub use otlp_json::{decode_otlp_json, encode_otlp_json};

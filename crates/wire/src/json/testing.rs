@@ -163,6 +163,8 @@ pub(crate) struct Sample {
 pub(crate) struct Holds {
     /// The unit of its times.
     pub(crate) unit_ns: u64,
+    /// The kinds it knows.
+    pub(crate) kinds: &'static [u8],
     /// Whether attributes have types, and which: all, scalars without bytes, or text only.
     pub(crate) values: Values,
     /// Whether resources and scopes have attributes beside the service and the scope's name and version.
@@ -248,7 +250,7 @@ fn sample(holds: Holds) -> impl Strategy<Value = Sample> {
         select(vec!["cart", "frontend", "grüße \"q\""]),
         (1..5u128, 1..u64::MAX, prop_oneof![Just(0u64), 1..u64::MAX]),
         text(),
-        0..=5u8,
+        select(holds.kinds),
         status(),
         (1..1_000_000_000_000u64, 0..1_000_000u64),
         select(if holds.trace_states {

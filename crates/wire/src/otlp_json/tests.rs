@@ -239,6 +239,7 @@ fn nesting_has_an_end() {
 
 const HOLDS: Holds = Holds {
     unit_ns: 1,
+    kinds: &[0, 1, 2, 3, 4, 5],
     values: Values::All,
     resources: true,
     scope_attributes: true,
