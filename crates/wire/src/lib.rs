@@ -3,13 +3,18 @@
 
 mod decoded;
 mod error;
+mod ids;
 mod jaeger;
 mod json;
+mod lightstep;
 mod otlp_json;
 mod rows;
 mod tags;
+mod zipkin;
 
 pub use decoded::Decoded;
 pub use error::{DecodeError, Position};
 pub use jaeger::{decode_jaeger, encode_jaeger};
+pub use lightstep::{decode_lightstep, encode_lightstep};
 pub use otlp_json::{decode_otlp_json, encode_otlp_json};
+pub use zipkin::{decode_zipkin, encode_zipkin};

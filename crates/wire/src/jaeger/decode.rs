@@ -2,15 +2,14 @@
 
 use std::borrow::Cow;
 
-use tracediff_core::model::{
-    IdError, SERVICE_NAME, SpanBatchBuilder, SpanCore, SpanId, TraceId, ValueRef, sampling,
-};
+use tracediff_core::model::{SERVICE_NAME, SpanBatchBuilder, SpanCore, ValueRef, sampling};
 
 use super::model::{
     CHILD_OF, Document, EVENT, FOLLOWS_FROM, Process, REF_TYPE, Reference, Span, Tag, Trace,
 };
 use crate::decoded::Decoded;
 use crate::error::DecodeError;
+use crate::ids::{BadId, Ids, parse_span_id, parse_trace_id};
 use crate::json::any::Any;
 use crate::json::scalar::parse_base64;
 use crate::json::{Source, commit, is_array, read_document};
@@ -61,67 +60,24 @@ fn append_trace(
 ) {
     let sampled = trace.spans.iter().find_map(|span| sampled(trace, span));
     for span in &trace.spans {
-        match Ids::of(trace, span) {
+        match ids(trace, span) {
             Ok(ids) => {
                 append_span(trace, span, ids, sampled.as_deref(), builder);
                 decoded.spans += 1;
             }
-            Err((field, text, error)) => decoded.reject(DecodeError {
-                position: source.position_of(text.as_bytes()),
-                problem: format!("{field}: {error}"),
-            }),
+            Err(bad) => decoded.reject(bad.rejection(source)),
         }
     }
 }
 
-/// The ids of a span that has sound ones.
-struct Ids {
-    trace_id: TraceId,
-    span_id: SpanId,
-    parent: SpanId,
-}
-
-impl Ids {
-    /// The ids, or the field that is wrong, what it says, and why that is no id.
-    fn of<'s>(
-        trace: &'s Trace<'_>,
-        span: &'s Span<'_>,
-    ) -> Result<Self, (&'static str, &'s str, IdError)> {
-        let trace_text = trace_id_text(trace, span);
-        let trace_id = TraceId::parse_lenient(trace_text.as_bytes())
-            .and_then(|id| {
-                if id.is_zero() {
-                    Err(IdError::Zero)
-                } else {
-                    Ok(id)
-                }
-            })
-            .map_err(|error| ("traceID", trace_text, error))?;
-        let span_id = SpanId::parse_lenient(span.span_id.as_bytes())
-            .and_then(|id| {
-                if id.is_zero() {
-                    Err(IdError::Zero)
-                } else {
-                    Ok(id)
-                }
-            })
-            .map_err(|error| ("spanID", &*span.span_id, error))?;
-        let (field, parent_text) = match parent_reference(trace_id, span) {
-            Some(reference) => ("references", &*reference.span_id),
-            None => ("parentSpanID", &*span.parent_span_id),
-        };
-        let parent = if parent_text.is_empty() {
-            SpanId::default()
-        } else {
-            SpanId::parse_lenient(parent_text.as_bytes())
-                .map_err(|error| (field, parent_text, error))?
-        };
-        Ok(Self {
-            trace_id,
-            span_id,
-            parent,
-        })
-    }
+/// The ids of a span, or which of them is wrong.
+fn ids<'s>(trace: &'s Trace<'_>, span: &'s Span<'_>) -> Result<Ids, BadId<'s>> {
+    let trace_id = trace_id_text(trace, span);
+    let parent = match parent_reference(trace_id, span) {
+        Some(reference) => ("references", &*reference.span_id),
+        None => ("parentSpanID", &*span.parent_span_id),
+    };
+    Ids::parse(("traceID", trace_id), ("spanID", &span.span_id), parent)
 }
 
 fn trace_id_text<'s>(trace: &'s Trace<'_>, span: &'s Span<'_>) -> &'s str {
@@ -133,7 +89,7 @@ fn trace_id_text<'s>(trace: &'s Trace<'_>, span: &'s Span<'_>) -> &'s str {
 }
 
 /// The reference that names the parent.
-fn parent_reference<'s, 'a>(trace_id: TraceId, span: &'s Span<'a>) -> Option<&'s Reference<'a>> {
+fn parent_reference<'s, 'a>(trace_id: &str, span: &'s Span<'a>) -> Option<&'s Reference<'a>> {
     [CHILD_OF, FOLLOWS_FROM].into_iter().find_map(|ref_type| {
         span.references
             .iter()
@@ -142,19 +98,21 @@ fn parent_reference<'s, 'a>(trace_id: TraceId, span: &'s Span<'a>) -> Option<&'s
 }
 
 /// Whether a reference leads into that trace. One without a trace id does.
-fn is_of(reference: &Reference<'_>, trace_id: TraceId) -> bool {
+fn is_of(reference: &Reference<'_>, trace_id: &str) -> bool {
     reference.trace_id.is_empty()
-        || TraceId::parse_lenient(reference.trace_id.as_bytes()) == Ok(trace_id)
+        || reference.trace_id == trace_id
+        || parse_trace_id(&reference.trace_id)
+            .is_ok_and(|linked| parse_trace_id(trace_id) == Ok(linked))
 }
 
 /// The trace state that tells the sampling probability of a root, where its tags tell that.
 fn sampled(trace: &Trace<'_>, span: &Span<'_>) -> Option<String> {
     let tag = |key: &str| span.tags.iter().find(|tag| tag.key == key);
-    if tag("sampler.type")?.text() != "probabilistic" {
+    if tag("sampler.type")?.value.text() != "probabilistic" {
         return None;
     }
-    let probability: f64 = tag("sampler.param")?.text().parse().ok()?;
-    let is_root = Ids::of(trace, span).is_ok_and(|ids| ids.parent.is_zero());
+    let probability: f64 = tag("sampler.param")?.value.text().parse().ok()?;
+    let is_root = ids(trace, span).is_ok_and(|ids| ids.parent.is_zero());
     (is_root && probability > 0.0 && probability <= 1.0).then(|| {
         let threshold = sampling::threshold_of_probability(probability);
         format!("ot=th:{}", sampling::threshold_text(threshold))
@@ -176,15 +134,15 @@ fn append_span(
     let mut fields = TagFields::default();
     let mut failed = false;
     for tag in &span.tags {
-        if tag.key == "error" && tag.text() == "true" {
+        if tag.key == "error" && tag.value.text() == "true" {
             failed = true;
-        } else if !fields.take(&tag.key, &tag.text()) {
+        } else if !fields.take(&tag.key, &tag.value.text()) {
             tag.with_value(|value| builder.span_attribute(tag.key.as_bytes(), value));
         }
     }
     fields.begin_scope(builder);
     append_logs(span, builder);
-    append_links(span, ids.trace_id, builder);
+    append_links(trace_id_text(trace, span), span, builder);
     let trace_state = match &*fields.trace_state {
         "" => sampled.unwrap_or_default(),
         own => own,
@@ -221,26 +179,27 @@ fn append_logs(span: &Span<'_>, builder: &mut SpanBatchBuilder) {
                 field.with_value(|value| builder.event_attribute(field.key.as_bytes(), value));
             }
         }
-        let name = name.map_or(Cow::Borrowed(""), |i| log.fields[i].text());
+        let name = name.map_or(Cow::Borrowed(""), |i| log.fields[i].value.text());
         builder.event(log.time_ns, name.as_bytes());
     }
 }
 
 /// A reference whose ids are not valid is left out.
-fn append_links(span: &Span<'_>, trace_id: TraceId, builder: &mut SpanBatchBuilder) {
+fn append_links(trace_id: &str, span: &Span<'_>, builder: &mut SpanBatchBuilder) {
     let parent = parent_reference(trace_id, span);
     for reference in &span.references {
         let is_child = reference.ref_type != FOLLOWS_FROM;
         if is_child && parent.is_some_and(|parent| std::ptr::eq(parent, reference)) {
             continue;
         }
-        let linked_trace = if reference.trace_id.is_empty() {
-            Ok(trace_id)
-        } else {
-            TraceId::parse_lenient(reference.trace_id.as_bytes())
+        let linked_trace = match &*reference.trace_id {
+            "" => trace_id,
+            text => text,
         };
-        let linked_span = SpanId::parse_lenient(reference.span_id.as_bytes());
-        let (Ok(linked_trace), Ok(linked_span)) = (linked_trace, linked_span) else {
+        let (Ok(linked_trace), Ok(linked_span)) = (
+            parse_trace_id(linked_trace),
+            parse_span_id(&reference.span_id),
+        ) else {
             continue;
         };
         if is_child {
@@ -250,19 +209,7 @@ fn append_links(span: &Span<'_>, trace_id: TraceId, builder: &mut SpanBatchBuild
     }
 }
 
-impl<'a> Tag<'a> {
-    /// The value as text, whatever its type.
-    fn text(&self) -> Cow<'a, str> {
-        match &self.value {
-            Any::String(text) => text.clone(),
-            Any::Array(text) | Any::Map(text) => Cow::Owned(text.clone()),
-            Any::Bool(value) => Cow::Borrowed(if *value { "true" } else { "false" }),
-            Any::Int(value) => Cow::Owned(value.to_string()),
-            Any::Double(value) => Cow::Owned(tracediff_core::model::double_text(*value)),
-            Any::Null => Cow::Borrowed(""),
-        }
-    }
-
+impl Tag<'_> {
     /// Hands over the value with the type that the tag says; with its own where the tag says none or is wrong.
     fn with_value(&self, take: impl FnOnce(ValueRef<'_>)) {
         let parsed = match (&*self.value_type, &self.value) {

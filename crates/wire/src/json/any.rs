@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use serde::Serialize;
-use serde::de::{Deserialize, Deserializer};
+use serde::de::Deserializer;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tracediff_core::model::{Attribute, ValueRef, ValueType};
+use tracediff_core::model::{Attribute, ValueRef, ValueType, double_text};
 
 /// A JSON value; what is nested is compact text.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,6 +39,18 @@ impl<'a> Any<'a> {
                 Ok(value) => Self::Int(value),
                 Err(_) => text.parse().map_or(Self::Null, Self::Double),
             },
+        }
+    }
+
+    /// The value as text, whatever its type; empty for null.
+    pub(crate) fn text(&self) -> Cow<'a, str> {
+        match self {
+            Self::String(text) => text.clone(),
+            Self::Array(text) | Self::Map(text) => Cow::Owned(text.clone()),
+            Self::Bool(value) => Cow::Borrowed(if *value { "true" } else { "false" }),
+            Self::Int(value) => Cow::Owned(value.to_string()),
+            Self::Double(value) => Cow::Owned(double_text(*value)),
+            Self::Null => Cow::Borrowed(""),
         }
     }
 
@@ -83,6 +95,10 @@ fn compact(text: &str) -> String {
     }
     out
 }
+
+/// Text that borrows even inside an `Option`, as it is behind [`null_as_default`].
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
 
 /// A value on its way out.
 #[derive(Debug, Serialize)]
