@@ -86,10 +86,14 @@ impl<'de> Source<'de> {
         let place = format!(" at line {} column {}", error.line(), error.column());
         let message = error.to_string();
         let message = message.strip_suffix(&place).unwrap_or(&message);
+        let message = match message.strip_prefix("EOF while parsing ") {
+            Some(what) => format!("the text ends inside {what}"),
+            None => message.to_owned(),
+        };
         // A `?` at the end stands for a name that was not read.
         let path = path.trim_end_matches(['?', '.']);
         let problem = if path.is_empty() {
-            message.to_owned()
+            message
         } else if let Some(rest) = message.strip_prefix(PATH_GOES_ON) {
             format!("{path}.{rest}")
         } else {
@@ -133,6 +137,12 @@ pub(crate) fn read_document<'de, T: Deserialize<'de>>(
         Some(value) => Ok(value),
         None => source.read_all(seed),
     }
+}
+
+/// What is wrong with the text as JSON; `None` where it is sound.
+pub(crate) fn syntax_error(source: Source<'_>) -> Option<DecodeError> {
+    let seed = std::marker::PhantomData::<serde::de::IgnoredAny>;
+    source.read_all(seed).err()
 }
 
 /// Whether the text is an array, as far as its first character tells.

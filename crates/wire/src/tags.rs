@@ -32,6 +32,10 @@ pub(crate) struct TagFields<'a> {
 
 impl<'a> TagFields<'a> {
     /// Takes a tag that says something of this; false where it is an attribute like any other.
+    #[expect(
+        clippy::ptr_arg,
+        reason = "a borrowed text is kept without a copy, which a &str would not tell"
+    )]
     pub(crate) fn take(&mut self, key: &str, value: &Cow<'a, str>) -> bool {
         match key {
             KIND => match kind_of_name(value) {

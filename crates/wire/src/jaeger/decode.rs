@@ -133,14 +133,18 @@ fn append_span(
     }
     let mut fields = TagFields::default();
     let mut failed = false;
+    let mut attributes = Vec::new();
     for tag in &span.tags {
         if tag.key == "error" && tag.value.text() == "true" {
             failed = true;
         } else if !fields.take(&tag.key, &tag.value.text()) {
-            tag.with_value(|value| builder.span_attribute(tag.key.as_bytes(), value));
+            attributes.push(tag);
         }
     }
     fields.begin_scope(builder);
+    for tag in attributes {
+        tag.with_value(|value| builder.span_attribute(tag.key.as_bytes(), value));
+    }
     append_logs(span, builder);
     append_links(trace_id_text(trace, span), span, builder);
     let trace_state = match &*fields.trace_state {

@@ -114,17 +114,18 @@ fn append_resource(attributes: &Tags<'_>, builder: &mut SpanBatchBuilder) {
 
 fn append_span(span: &Span<'_>, ids: Ids, builder: &mut SpanBatchBuilder) {
     let mut fields = TagFields::default();
+    let mut attributes = Vec::new();
     for (key, value) in &span.tags {
-        let taken = match value {
-            Any::String(_) if key == PARENT => true,
-            Any::String(text) => fields.take(key, text),
-            _ => false,
-        };
-        if let (false, Some(value)) = (taken, value.borrow()) {
-            builder.span_attribute(key.as_bytes(), value);
+        match value {
+            Any::String(_) if key == PARENT => {}
+            Any::String(text) if fields.take(key, text) => {}
+            value => attributes.extend(value.borrow().map(|value| (key, value))),
         }
     }
     fields.begin_scope(builder);
+    for (key, value) in attributes {
+        builder.span_attribute(key.as_bytes(), value);
+    }
     let status = if span.is_error { 2 } else { 0 };
     builder.end_span(&SpanCore {
         trace_id: ids.trace_id,

@@ -204,7 +204,7 @@ fn bad_ids_cost_only_their_span() {
 #[test]
 fn errors_say_where_and_what() {
     let error = |json: &str| outcome(|builder| decode_otlp_json(json.as_bytes(), 6, builder));
-    assert_snapshot!(error(r#"{"resourceSpans":["#), @"error: line 7, column 18: resourceSpans: EOF while parsing a list");
+    assert_snapshot!(error(r#"{"resourceSpans":["#), @"error: line 7, column 18: resourceSpans: the text ends inside a list");
     assert_snapshot!(error("{}}"), @"error: line 7, column 3: trailing characters");
     assert_snapshot!(error("[]"), @"error: line 7, column 1: invalid type: sequence, expected an object with `resourceSpans`");
     assert_snapshot!(error(r#"{"resourceMetrics":[]}"#), @"error: line 7, column 18: these are metrics, expected traces");

@@ -66,21 +66,21 @@ fn append_span(span: &Span<'_>, ids: Ids, builder: &mut SpanBatchBuilder) {
         let service = ValueRef::String(service.as_bytes());
         builder.resource_attribute(SERVICE_NAME.as_bytes(), service);
     }
-    append_endpoints(span, builder);
     let mut fields = TagFields::default();
     let mut error = None;
+    let mut attributes = Vec::new();
     for (key, value) in &span.tags {
         match value {
             Any::String(text) if key == ERROR => error = Some(text),
             Any::String(text) if fields.take(key, text) => {}
-            value => {
-                if let Some(value) = value.borrow() {
-                    builder.span_attribute(key.as_bytes(), value);
-                }
-            }
+            value => attributes.extend(value.borrow().map(|value| (key, value))),
         }
     }
     fields.begin_scope(builder);
+    append_endpoints(span, builder);
+    for (key, value) in attributes {
+        builder.span_attribute(key.as_bytes(), value);
+    }
     for annotation in &span.annotations {
         append_event(annotation.time_ns, &annotation.value, builder);
     }

@@ -100,7 +100,7 @@ fn errors_say_where_and_what() {
     assert_snapshot!(decode(r#"[{"traceId":"a","id":"b","tags":[]}]"#), @"error: line 1, column 32: [0].tags: invalid type: sequence, expected a map");
     assert_snapshot!(decode("[\n{\"traceId\":\"a\",\"id\":\"\"},\n{\"traceId\":\"xx\",\"id\":\"b\"}]"), @"rejected 2: line 2, column 22: id: expected 16 hex digits, found 0 characters");
     assert_snapshot!(decode("[1]"), @"error: line 1, column 2: [0]: invalid type: integer `1`, expected a span or an array of spans");
-    assert_snapshot!(decode("[{\"traceId\":\"a"), @"error: line 1, column 14: [0].traceId: EOF while parsing a string");
+    assert_snapshot!(decode("[{\"traceId\":\"a"), @"error: line 1, column 14: [0].traceId: the text ends inside a string");
 }
 
 const HOLDS: Holds = Holds {
