@@ -1,0 +1,9 @@
+//! What a simulation gives, seen from outside as spans.
+
+mod determinism;
+mod load;
+mod sampling;
+mod scenarios;
+mod soundness;
+mod spans;
+mod topologies;
