@@ -2,5 +2,10 @@
 //! stored traces. The only crate that names protobuf.
 
 mod error;
+mod otlp_protobuf;
 
 pub use error::{DecodeError, Position};
+pub use otlp_protobuf::{
+    Decoded, Frame, Framing, decode_otlp_protobuf, detect_protobuf_framing, encode_otlp_protobuf,
+    encode_otlp_protobuf_delimited, next_message,
+};

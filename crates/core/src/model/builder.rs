@@ -444,7 +444,17 @@ impl SpanBatchBuilder {
 
     /// Takes back all spans since the last commit.
     pub fn rollback(&mut self) {
-        let rows = self.committed_rows;
+        self.truncate(self.committed_rows);
+        self.oddities = self.committed_oddities;
+        self.begin_resource();
+    }
+
+    /// Forgets what was set since the last [`end_span`](Self::end_span): the span turned out to be none.
+    pub fn discard_span(&mut self) {
+        self.truncate(self.rows());
+    }
+
+    fn truncate(&mut self, rows: usize) {
         self.trace_ids.truncate(rows);
         self.span_ids.truncate(rows);
         self.parent_span_ids.truncate(rows);
@@ -466,8 +476,6 @@ impl SpanBatchBuilder {
         }
         self.key_row.fill(0);
         self.attribute_position = 0;
-        self.oddities = self.committed_oddities;
-        self.begin_resource();
     }
 
     /// The sealed batches so far, leaving what is not sealed in the builder.
