@@ -10,18 +10,18 @@ use arrow_array::{
     ArrayRef, Float64Array, Int32Array, RecordBatch, TimestampNanosecondArray, UInt8Array,
     UInt64Array,
 };
-use arrow_buffer::{NullBuffer, ScalarBuffer};
+use arrow_buffer::{BooleanBuffer, NullBuffer, ScalarBuffer};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use thiserror::Error;
 
 use super::batch::SpanBatch;
 use super::ids::{SpanId, TraceId};
-use super::interner::Interner;
+use super::interner::{Interner, equal};
 use super::nested::{Events, Links, NestedAttributes, dictionary, ids};
 use super::sampling::adjusted_count;
 use super::schema;
-use super::value::{Origin, ValueRef, ValueType, base64_text, double_text};
+use super::value::{Origin, ValueRef, ValueType, base64_text};
 
 /// A span's own columns; attributes, events and links are set one by one.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -68,6 +68,13 @@ impl Oddities {
     }
 }
 
+/// A place between two spans of a builder (see [`SpanBatchBuilder::mark`]).
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Mark {
+    rows: usize,
+    oddities: Oddities,
+}
+
 /// A batch would not fit the 32-bit offsets of its columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("one request holds more than {MAX_REQUEST_BYTES} bytes of text; split it")]
@@ -79,7 +86,7 @@ pub const MAX_REQUEST_BYTES: usize = 1 << 30;
 /// Attribute columns a batch may have; keys that come later share one nested column.
 const MAX_COLUMNS: usize = 1024;
 /// Rows after which a commit seals the batch.
-const TARGET_ROWS: usize = 1 << 17;
+const TARGET_ROWS: usize = 1 << 13;
 /// Codes over all columns after which a commit seals the batch.
 const TARGET_CODES: usize = 1 << 25;
 /// Text after which a commit seals the batch.
@@ -93,6 +100,7 @@ const NONE: i32 = -1;
 #[derive(Debug)]
 struct Column {
     key_id: u32,
+    key: Box<[u8]>,
     origin: Origin,
     value_type: ValueType,
     codes: Vec<i32>,
@@ -157,8 +165,7 @@ pub struct SpanBatchBuilder {
     resource: Shared,
     scope: Shared,
     resource_service: Option<u32>,
-    committed_rows: usize,
-    committed_oddities: Oddities,
+    committed: Mark,
     oddities: Oddities,
     sealed: Vec<SpanBatch>,
 }
@@ -204,8 +211,7 @@ impl SpanBatchBuilder {
             resource: Shared::default(),
             scope: Shared::default(),
             resource_service: None,
-            committed_rows: 0,
-            committed_oddities: Oddities::default(),
+            committed: Mark::default(),
             oddities: Oddities::default(),
             sealed: Vec::new(),
         }
@@ -218,7 +224,7 @@ impl SpanBatchBuilder {
 
     /// What was odd in committed spans.
     pub fn oddities(&self) -> Oddities {
-        let mut oddities = self.committed_oddities;
+        let mut oddities = self.committed.oddities;
         oddities.invalid_utf8 += self.unsealed_invalid_utf8();
         oddities
     }
@@ -430,8 +436,7 @@ impl SpanBatchBuilder {
             self.rollback();
             return Err(TooLarge);
         }
-        self.committed_rows = self.rows();
-        self.committed_oddities = self.oddities;
+        self.committed = self.mark();
         let codes = self.rows() * (self.columns.len() + 4);
         if self.rows() >= TARGET_ROWS
             || codes >= TARGET_CODES
@@ -444,9 +449,22 @@ impl SpanBatchBuilder {
 
     /// Takes back all spans since the last commit.
     pub fn rollback(&mut self) {
-        self.truncate(self.committed_rows);
-        self.oddities = self.committed_oddities;
+        self.rewind(self.committed);
         self.begin_resource();
+    }
+
+    /// The end of the spans so far, to which [`rewind`](Self::rewind) goes back. A commit makes it void.
+    pub fn mark(&self) -> Mark {
+        Mark {
+            rows: self.rows(),
+            oddities: self.oddities,
+        }
+    }
+
+    /// Takes back all spans since `mark`, inside one request. The resource and the scope stay.
+    pub fn rewind(&mut self, mark: Mark) {
+        self.truncate(mark.rows);
+        self.oddities = mark.oddities;
     }
 
     /// Forgets what was set since the last [`end_span`](Self::end_span): the span turned out to be none.
@@ -510,17 +528,18 @@ impl SpanBatchBuilder {
 
     /// Turns the rows into a batch. Resource and scope are forgotten, so this happens only between requests.
     fn seal(&mut self) {
-        self.committed_oddities.invalid_utf8 += self.unsealed_invalid_utf8();
+        self.committed.oddities.invalid_utf8 += self.unsealed_invalid_utf8();
         let mut taken = std::mem::take(self);
         self.sealed = std::mem::take(&mut taken.sealed);
-        self.committed_oddities = taken.committed_oddities;
-        self.oddities = taken.committed_oddities;
+        self.committed.oddities = taken.committed.oddities;
+        self.oddities = taken.committed.oddities;
         self.sealed.push(taken.into_batch());
     }
 
     fn into_batch(mut self) -> SpanBatch {
         let rows = self.rows();
-        let parents = NullBuffer::from_iter(self.parent_span_ids.iter().map(|id| *id != [0; 8]));
+        let parents =
+            BooleanBuffer::collect_bool(rows, |row| self.parent_span_ids[row] != [0; 8]).into();
         let parent_ids = ids(self.parent_span_ids);
         let parent_ids =
             arrow_array::FixedSizeBinaryArray::new(8, parent_ids.values().clone(), Some(parents));
@@ -561,7 +580,7 @@ impl SpanBatchBuilder {
                 continue;
             }
             column.codes.resize(rows, NONE);
-            let key = String::from_utf8_lossy(self.keys.get(column.key_id)).into_owned();
+            let key = String::from_utf8_lossy(&column.key).into_owned();
             fields.push(schema::attribute_field(
                 &key,
                 column.origin,
@@ -595,9 +614,7 @@ impl SpanBatchBuilder {
 
     fn is_column(&self, column: u32, key: &[u8], origin: Origin, value_type: ValueType) -> bool {
         let column = &self.columns[column as usize];
-        column.value_type == value_type
-            && column.origin == origin
-            && self.keys.get(column.key_id) == key
+        column.value_type == value_type && column.origin == origin && equal(&column.key, key)
     }
 
     fn column(&mut self, key_id: u32, origin: Origin, value_type: ValueType) -> Option<u32> {
@@ -614,6 +631,7 @@ impl SpanBatchBuilder {
         let index = self.columns.len() as u32;
         self.columns.push(Column {
             key_id,
+            key: self.keys.get(key_id).into(),
             origin,
             value_type,
             codes: Vec::new(),
@@ -636,7 +654,7 @@ impl SpanBatchBuilder {
         let code = match value {
             ValueRef::String(text) => values.intern(text),
             ValueRef::Int(number) => values.intern_integer(number),
-            ValueRef::Double(number) => values.intern(double_text(number).as_bytes()),
+            ValueRef::Double(number) => values.intern_double(number),
             ValueRef::Bool(truth) => values.intern(if truth { b"true" } else { b"false" }),
             ValueRef::Bytes(bytes) => values.intern(base64_text(bytes).as_bytes()),
             ValueRef::Array(text) | ValueRef::Map(text) => values.intern(text.as_bytes()),
@@ -650,17 +668,19 @@ fn column_identity(column: &Column) -> (u32, Origin, ValueType) {
 }
 
 fn set_code(codes: &mut Vec<i32>, row: usize, code: i32) {
-    if codes.len() <= row {
-        codes.resize(row, NONE);
-        codes.push(code);
-    } else {
+    if codes.len() > row {
         codes[row] = code;
+        return;
     }
+    if codes.len() < row {
+        codes.resize(row, NONE);
+    }
+    codes.push(code);
 }
 
 /// Codes with `NONE` as null.
 fn nullable(mut codes: Vec<i32>) -> Int32Array {
-    let nulls = NullBuffer::from_iter(codes.iter().map(|code| *code != NONE));
+    let nulls = BooleanBuffer::collect_bool(codes.len(), |row| codes[row] != NONE).into();
     for code in &mut codes {
         *code = (*code).max(0);
     }

@@ -2,7 +2,7 @@
 
 use tracediff_core::model::{ValueRef, base64_text, double_text};
 
-use super::message::{Failure, Message};
+use super::message::{Failure, Located, Message};
 use super::shape::{self, AttributeShape, Shape};
 
 /// Lists and maps inside each other that a value may have.
@@ -14,8 +14,10 @@ pub(super) enum AnyValue<'a> {
     /// Nothing is set: OpenTelemetry's empty value.
     Empty,
     Scalar(ValueRef<'a>),
-    Array(Message<'a>),
-    Map(Message<'a>),
+    /// The `ArrayValue`, not read yet.
+    Array(Located<'a>),
+    /// The `KeyValueList`, not read yet.
+    Map(Located<'a>),
 }
 
 /// A key and its value.
@@ -59,8 +61,8 @@ fn read_any_value<'a>(mut message: Message<'a>, value: &mut AnyValue<'a>) -> Res
                 AnyValue::Scalar(ValueRef::Double(f64::from_bits(message.fixed64()?)))
             }
             shape::any_value::BYTES => AnyValue::Scalar(ValueRef::Bytes(message.bytes()?)),
-            shape::any_value::ARRAY => AnyValue::Array(message.child(&shape::LIST)?),
-            shape::any_value::MAP => AnyValue::Map(message.child(&shape::LIST)?),
+            shape::any_value::ARRAY => AnyValue::Array(message.located_bytes()?),
+            shape::any_value::MAP => AnyValue::Map(message.located_bytes()?),
             _ => {
                 message.skip()?;
                 continue;
@@ -73,9 +75,10 @@ fn read_any_value<'a>(mut message: Message<'a>, value: &mut AnyValue<'a>) -> Res
 /// Writes a list of values as a JSON array.
 pub(super) fn write_array(
     json: &mut String,
-    mut list: Message<'_>,
+    list: Located<'_>,
     depth: usize,
 ) -> Result<(), Failure> {
+    let mut list = Message::new(list.bytes, list.offset, &shape::LIST);
     check_depth(&list, depth)?;
     json.push('[');
     let mut first = true;
@@ -94,11 +97,8 @@ pub(super) fn write_array(
 }
 
 /// Writes a list of pairs as a JSON object, in the order of the wire.
-pub(super) fn write_map(
-    json: &mut String,
-    mut list: Message<'_>,
-    depth: usize,
-) -> Result<(), Failure> {
+pub(super) fn write_map(json: &mut String, list: Located<'_>, depth: usize) -> Result<(), Failure> {
+    let mut list = Message::new(list.bytes, list.offset, &shape::LIST);
     check_depth(&list, depth)?;
     let AttributeShape { pair, value } = &shape::LIST_PAIR;
     json.push('{');

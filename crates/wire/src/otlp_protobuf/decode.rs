@@ -116,23 +116,49 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Reads the scope first, wherever it stands, because the builder needs it before the spans.
-    fn scope_spans(&mut self, mut message: Message<'_>) -> Result<(), Failure> {
+    /// The builder needs the scope before the spans, and nearly every producer writes it there. To look ahead for it
+    /// would mean a cache miss for each span, so where it stands behind spans, these are read twice.
+    fn scope_spans(&mut self, message: Message<'_>) -> Result<(), Failure> {
+        let (mark, decoded) = (self.builder.mark(), self.decoded.clone());
+        if self.scope_then_spans(message)? {
+            return Ok(());
+        }
+        self.builder.rewind(mark);
+        self.decoded = decoded;
         self.builder.begin_scope();
-        let mut ahead = message;
-        while let Some(tag) = ahead.next_tag()? {
+        let mut scopes = message;
+        while let Some(tag) = scopes.next_tag()? {
             match tag {
-                shape::scope_spans::SCOPE => self.scope(ahead.child(&shape::SCOPE)?)?,
-                _ => ahead.skip()?,
+                shape::scope_spans::SCOPE => self.scope(scopes.child(&shape::SCOPE)?)?,
+                _ => scopes.skip()?,
             }
         }
-        while let Some(tag) = message.next_tag()? {
+        let mut spans = message;
+        while let Some(tag) = spans.next_tag()? {
             match tag {
-                shape::scope_spans::SPANS => self.span(message.child(&shape::SPAN)?)?,
-                _ => message.skip()?,
+                shape::scope_spans::SPANS => self.span(spans.child(&shape::SPAN)?)?,
+                _ => spans.skip()?,
             }
         }
         Ok(())
+    }
+
+    /// Reads the scope and its spans in the order of the wire; false where a scope stands behind a span.
+    fn scope_then_spans(&mut self, mut message: Message<'_>) -> Result<bool, Failure> {
+        self.builder.begin_scope();
+        let mut after_span = false;
+        while let Some(tag) = message.next_tag()? {
+            match tag {
+                shape::scope_spans::SPANS => {
+                    self.span(message.child(&shape::SPAN)?)?;
+                    after_span = true;
+                }
+                shape::scope_spans::SCOPE if after_span => return Ok(false),
+                shape::scope_spans::SCOPE => self.scope(message.child(&shape::SCOPE)?)?,
+                _ => message.skip()?,
+            }
+        }
+        Ok(true)
     }
 
     fn scope(&mut self, mut message: Message<'_>) -> Result<(), Failure> {
