@@ -21,8 +21,13 @@ pub(crate) struct Interner {
     hasher: RandomState,
     /// The last text that was asked for: producers repeat themselves.
     last: Option<u32>,
+    /// The number that was asked for last, and its code.
+    last_number: Option<(u64, u32)>,
     /// Texts that were not UTF-8 and were mended.
     pub(crate) invalid_utf8: u64,
+    /// Texts, and those of them that were mended, at the last commit.
+    committed: (usize, u64),
+    too_large: bool,
 }
 
 /// A code and half the hash of its text: most texts that differ are told apart, and the table grows, without a look
@@ -55,9 +60,7 @@ impl Interner {
     }
 
     fn look_up(&mut self, text: &[u8]) -> u32 {
-        let mut hasher = self.hasher.build_hasher();
-        hasher.write(text);
-        let hash = hasher.finish() as u32;
+        let hash = self.hash(text);
         let Self {
             bytes, ends, table, ..
         } = self;
@@ -68,6 +71,12 @@ impl Interner {
             Some(entry) => entry.code,
             None => self.insert(text, hash),
         }
+    }
+
+    fn hash(&self, text: &[u8]) -> u32 {
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(text);
+        hasher.finish() as u32
     }
 
     /// The code of an integer's decimal text.
@@ -85,11 +94,20 @@ impl Interner {
     }
 
     fn intern_number(&mut self, bits: u64, intern: impl FnOnce(&mut Self) -> u32) -> u32 {
-        if let Some(code) = self.numbers.get(&bits) {
-            return *code;
+        if let Some((last, code)) = self.last_number
+            && last == bits
+        {
+            return code;
         }
-        let code = intern(self);
-        self.numbers.insert(bits, code);
+        let code = match self.numbers.get(&bits) {
+            Some(code) => *code,
+            None => {
+                let code = intern(self);
+                self.numbers.insert(bits, code);
+                code
+            }
+        };
+        self.last_number = Some((bits, code));
         code
     }
 
@@ -98,6 +116,10 @@ impl Interner {
             self.invalid_utf8 += 1;
             let mended = String::from_utf8_lossy(text).into_owned();
             return self.intern(mended.as_bytes());
+        }
+        if self.bytes.len() + text.len() > i32::MAX as usize {
+            self.too_large = true;
+            return self.intern(b"");
         }
         let code = self.ends.len() as u32;
         self.bytes.extend_from_slice(text);
@@ -115,18 +137,61 @@ impl Interner {
         slice(&self.bytes, &self.ends, code)
     }
 
+    /// The number of texts.
+    pub(crate) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
     /// The length of all texts together.
     pub(crate) fn text_bytes(&self) -> usize {
         self.bytes.len()
     }
 
-    /// The texts as an Arrow array, by code. The interner is empty afterwards.
+    /// Whether a text came that the offsets of a column cannot reach; an empty one stands for it.
+    pub(crate) fn is_too_large(&self) -> bool {
+        self.too_large
+    }
+
+    /// Keeps all texts so far.
+    pub(crate) fn commit(&mut self) {
+        self.committed = (self.ends.len(), self.invalid_utf8);
+    }
+
+    /// Forgets all texts since the last commit.
+    pub(crate) fn rollback(&mut self) {
+        let (len, invalid_utf8) = self.committed;
+        for code in len as u32..self.ends.len() as u32 {
+            let hash = Entry::table_hash(self.hash(self.get(code)));
+            if let Ok(entry) = self.table.find_entry(hash, |entry| entry.code == code) {
+                entry.remove();
+            }
+        }
+        if len < self.ends.len() {
+            self.numbers.retain(|_, code| (*code as usize) < len);
+            self.ends.truncate(len);
+            self.bytes
+                .truncate(self.ends.last().map_or(0, |end| *end as usize));
+        }
+        self.last = None;
+        self.last_number = None;
+        self.invalid_utf8 = invalid_utf8;
+        self.too_large = false;
+    }
+
+    /// The texts as an Arrow array, by code. The interner is empty afterwards, but keeps its tables for texts to come.
     pub(crate) fn take_values(&mut self) -> StringArray {
-        let taken = std::mem::take(self);
-        let mut offsets = Vec::with_capacity(taken.ends.len() + 1);
-        offsets.push(0);
-        offsets.extend_from_slice(&taken.ends);
-        string_array(offsets, taken.bytes)
+        let mut offsets = std::mem::take(&mut self.ends);
+        offsets.insert(0, 0);
+        let bytes = std::mem::take(&mut self.bytes);
+        self.ends.reserve(offsets.len());
+        self.table.clear();
+        self.numbers.clear();
+        self.last = None;
+        self.last_number = None;
+        self.invalid_utf8 = 0;
+        self.committed = (0, 0);
+        self.too_large = false;
+        string_array(offsets, bytes)
     }
 }
 
@@ -187,6 +252,41 @@ mod tests {
             0,
             "taking the values empties the interner"
         );
+    }
+
+    #[test]
+    fn a_rollback_forgets_texts_and_numbers() {
+        let mut interner = Interner::default();
+        interner.intern(b"kept");
+        interner.intern_integer(1);
+        interner.commit();
+        for lost in 0..1_000 {
+            interner.intern_integer(lost);
+        }
+        interner.intern(b"\xff");
+        interner.rollback();
+        assert_eq!((interner.text_bytes(), interner.invalid_utf8), (5, 0));
+        let codes = [
+            interner.intern_integer(7),
+            interner.intern_integer(1),
+            interner.intern(b"kept"),
+        ];
+        assert_eq!(codes, [2, 1, 0]);
+        assert_eq!(interner.intern(b"7"), 2);
+    }
+
+    #[test]
+    fn texts_are_equal_when_all_bytes_are() {
+        let text: Vec<u8> = (0..40).collect();
+        for len in 0..text.len() {
+            assert!(equal(&text[..len], &text.clone()[..len]), "{len}");
+            assert!(!equal(&text[..len], &text[..len + 1]), "{len}");
+            for changed in 0..len {
+                let mut other = text[..len].to_vec();
+                other[changed] ^= 1;
+                assert!(!equal(&text[..len], &other), "byte {changed} of {len}");
+            }
+        }
     }
 
     #[test]

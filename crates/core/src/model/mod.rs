@@ -2,6 +2,7 @@
 
 mod batch;
 mod builder;
+mod columns;
 mod ids;
 mod interner;
 mod nested;
