@@ -7,7 +7,7 @@ use std::fmt;
 
 use thiserror::Error;
 
-use crate::protobuf_seam::{Framing, detect_protobuf_framing};
+use crate::otlp_protobuf::{Framing, detect_protobuf_framing};
 
 pub(crate) use describe::{EXPECTED, describe};
 pub(crate) use json_keys::{JsonStart, json_start};

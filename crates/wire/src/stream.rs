@@ -15,7 +15,7 @@ use crate::jaeger::decode_jaeger;
 use crate::json::{Source, syntax_error};
 use crate::lightstep::decode_lightstep;
 use crate::otlp_json::decode_otlp_json;
-use crate::protobuf_seam::{Framing, decode_otlp_protobuf, next_message};
+use crate::otlp_protobuf::{Framing, decode_otlp_protobuf, next_message};
 use crate::zipkin::decode_zipkin;
 use layout::{Choice, Chooser, Layout};
 use scan::Scan;

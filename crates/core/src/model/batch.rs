@@ -35,8 +35,13 @@ impl TextColumn {
                 found: array.values().data_type().to_string(),
                 expected: "Utf8".to_owned(),
             })?;
-        let limit = values.len() as i32;
-        if codes.iter().flatten().any(|code| code < 0 || code >= limit) {
+        let valid = |code: i32| (0..values.len() as i32).contains(&code);
+        // Codes under a null may be anything, but seldom are, and looking at all without a branch is quick.
+        let all_valid = codes
+            .values()
+            .iter()
+            .fold(true, |all, code| all & valid(*code));
+        if !all_valid && !codes.iter().flatten().all(valid) {
             return Err(SchemaError::Code(name.to_owned()));
         }
         Ok(Self { codes, values })

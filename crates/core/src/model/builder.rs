@@ -3,25 +3,24 @@
 //! A request is all or nothing: [`SpanBatchBuilder::commit`] keeps what was appended since the last commit,
 //! [`SpanBatchBuilder::rollback`] takes it back.
 
-use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use arrow_array::{
-    ArrayRef, Float64Array, Int32Array, RecordBatch, TimestampNanosecondArray, UInt8Array,
+    ArrayRef, Float64Array, ListArray, RecordBatch, TimestampNanosecondArray, UInt8Array,
     UInt64Array,
 };
-use arrow_buffer::{NullBuffer, ScalarBuffer};
-use foldhash::fast::RandomState;
-use hashbrown::HashTable;
+use arrow_buffer::{BooleanBuffer, NullBuffer, ScalarBuffer};
+use arrow_schema::Field;
 use thiserror::Error;
 
 use super::batch::SpanBatch;
+use super::columns::{AttributeColumns, NONE, nullable};
 use super::ids::{SpanId, TraceId};
 use super::interner::Interner;
-use super::nested::{Events, Links, NestedAttributes, dictionary, ids};
+use super::nested::{Events, Links, dictionary, ids};
 use super::sampling::adjusted_count;
 use super::schema;
-use super::value::{Origin, ValueRef, ValueType, base64_text, double_text};
+use super::value::{Origin, ValueRef};
 
 /// A span's own columns; attributes, events and links are set one by one.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -68,18 +67,25 @@ impl Oddities {
     }
 }
 
+/// A place between two spans of a builder (see [`SpanBatchBuilder::mark`]).
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Mark {
+    rows: usize,
+    oddities: Oddities,
+}
+
 /// A batch would not fit the 32-bit offsets of its columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("one request holds more than {MAX_REQUEST_BYTES} bytes of text; split it")]
+#[error(
+    "one request holds more than {MAX_REQUEST_BYTES} bytes of text, or too many spans for its many keys; split it"
+)]
 pub struct TooLarge;
 
 /// Text that one request may add to a batch.
 pub const MAX_REQUEST_BYTES: usize = 1 << 30;
 
-/// Attribute columns a batch may have; keys that come later share one nested column.
-const MAX_COLUMNS: usize = 1024;
 /// Rows after which a commit seals the batch.
-const TARGET_ROWS: usize = 1 << 17;
+const TARGET_ROWS: usize = 1 << 13;
 /// Codes over all columns after which a commit seals the batch.
 const TARGET_CODES: usize = 1 << 25;
 /// Text after which a commit seals the batch.
@@ -87,41 +93,8 @@ const TARGET_TEXT_BYTES: usize = 1 << 27;
 /// The service of spans whose resource names none, as the semantic conventions say.
 pub const UNKNOWN_SERVICE: &str = "unknown_service";
 
-const NONE: i32 = -1;
-
-/// One attribute key of one origin and type.
-#[derive(Debug)]
-struct Column {
-    key_id: u32,
-    origin: Origin,
-    value_type: ValueType,
-    codes: Vec<i32>,
-    values: Interner,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Place {
-    Column { column: u32, code: i32 },
-    Overflow,
-}
-
-/// Attributes that every span of a resource or scope gets, resolved once.
-#[derive(Debug, Default)]
-struct Shared {
-    places: Vec<(u32, Place)>,
-    /// Kept as text only where no column was left.
-    overflow: Vec<(Vec<u8>, Origin, ValueType, String)>,
-}
-
-impl Shared {
-    fn clear(&mut self) {
-        self.places.clear();
-        self.overflow.clear();
-    }
-}
-
 /// Builds [`SpanBatch`]es. See the module's description.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct SpanBatchBuilder {
     trace_ids: Vec<[u8; 16]>,
     span_ids: Vec<[u8; 8]>,
@@ -144,71 +117,19 @@ pub struct SpanBatchBuilder {
     weight_known: Vec<bool>,
     events: Events,
     links: Links,
-    overflow: NestedAttributes,
-    columns: Vec<Column>,
-    keys: Interner,
-    /// For each key, one more than the row whose span set it.
-    key_row: Vec<u32>,
-    column_index: HashTable<u32>,
-    hasher: RandomState,
-    /// The column that the n-th attribute of the span before went to: the best guess for this one.
-    guesses: Vec<u32>,
-    attribute_position: usize,
-    resource: Shared,
-    scope: Shared,
+    attributes: AttributeColumns,
     resource_service: Option<u32>,
-    committed_rows: usize,
-    committed_oddities: Oddities,
+    committed: Mark,
     oddities: Oddities,
+    /// Distinct texts of committed spans that were mended, since the last batch was sealed.
+    unsealed_invalid_utf8: u64,
     sealed: Vec<SpanBatch>,
-}
-
-impl Default for SpanBatchBuilder {
-    fn default() -> Self {
-        Self::new()
-    }
 }
 
 impl SpanBatchBuilder {
     /// An empty builder.
     pub fn new() -> Self {
-        Self {
-            trace_ids: Vec::new(),
-            span_ids: Vec::new(),
-            parent_span_ids: Vec::new(),
-            services: Interner::default(),
-            service_codes: Vec::new(),
-            operations: Interner::default(),
-            operation_codes: Vec::new(),
-            kinds: Vec::new(),
-            statuses: Vec::new(),
-            status_messages: Interner::default(),
-            status_message_codes: Vec::new(),
-            trace_states: Interner::default(),
-            trace_state_codes: Vec::new(),
-            trace_state_weights: Vec::new(),
-            starts_ns: Vec::new(),
-            durations_ns: Vec::new(),
-            weights: Vec::new(),
-            weight_known: Vec::new(),
-            events: Events::default(),
-            links: Links::default(),
-            overflow: NestedAttributes::default(),
-            columns: Vec::new(),
-            keys: Interner::default(),
-            key_row: Vec::new(),
-            column_index: HashTable::new(),
-            hasher: RandomState::default(),
-            guesses: Vec::new(),
-            attribute_position: 0,
-            resource: Shared::default(),
-            scope: Shared::default(),
-            resource_service: None,
-            committed_rows: 0,
-            committed_oddities: Oddities::default(),
-            oddities: Oddities::default(),
-            sealed: Vec::new(),
-        }
+        Self::default()
     }
 
     /// Rows of the batch that is being built.
@@ -218,15 +139,14 @@ impl SpanBatchBuilder {
 
     /// What was odd in committed spans.
     pub fn oddities(&self) -> Oddities {
-        let mut oddities = self.committed_oddities;
-        oddities.invalid_utf8 += self.unsealed_invalid_utf8();
+        let mut oddities = self.committed.oddities;
+        oddities.invalid_utf8 += self.unsealed_invalid_utf8;
         oddities
     }
 
     /// Starts a resource: spans from here on have its attributes and none of the resource before.
     pub fn begin_resource(&mut self) {
-        self.resource.clear();
-        self.scope.clear();
+        self.attributes.begin_resource(self.rows());
         self.resource_service = None;
     }
 
@@ -235,97 +155,34 @@ impl SpanBatchBuilder {
         if key == schema::SERVICE_NAME.as_bytes() {
             self.resource_service = Some(self.services.intern(value.text().as_bytes()));
         } else {
-            self.shared_attribute(key, Origin::Resource, value);
+            self.attributes
+                .set_shared(self.rows(), key, Origin::Resource, value);
         }
     }
 
     /// Starts an instrumentation scope inside the current resource.
     pub fn begin_scope(&mut self) {
-        self.scope.clear();
+        self.attributes.begin_scope(self.rows());
     }
 
     /// Sets an attribute of the current scope; its name and version are `otel.scope.name` and `otel.scope.version`.
     pub fn scope_attribute(&mut self, key: &[u8], value: ValueRef<'_>) {
-        self.shared_attribute(key, Origin::Scope, value);
-    }
-
-    fn shared_attribute(&mut self, key: &[u8], origin: Origin, value: ValueRef<'_>) {
-        let key_id = self.key_id(key);
-        let place = match self.column(key_id, origin, value.value_type()) {
-            Some(column) => Place::Column {
-                column,
-                code: self.intern_value(column, value),
-            },
-            None => Place::Overflow,
-        };
-        let shared = if origin == Origin::Resource {
-            &mut self.resource
-        } else {
-            &mut self.scope
-        };
-        if matches!(place, Place::Overflow) {
-            shared.overflow.push((
-                key.to_vec(),
-                origin,
-                value.value_type(),
-                value.text().into_owned(),
-            ));
-        }
-        shared.places.push((key_id, place));
+        self.attributes
+            .set_shared(self.rows(), key, Origin::Scope, value);
     }
 
     /// Sets an attribute of the span that the next [`end_span`](Self::end_span) completes. A key set twice keeps
     /// its last value.
     pub fn span_attribute(&mut self, key: &[u8], value: ValueRef<'_>) {
-        self.row_attribute(key, Origin::Span, value);
-    }
-
-    fn row_attribute(&mut self, key: &[u8], origin: Origin, value: ValueRef<'_>) {
-        let row = self.rows();
-        let position = self.attribute_position;
-        self.attribute_position += 1;
-        let guess = self.guesses.get(position).copied();
-        let column = match guess {
-            Some(column) if self.is_column(column, key, origin, value.value_type()) => Some(column),
-            _ => {
-                let key_id = self.key_id(key);
-                let column = self.column(key_id, origin, value.value_type());
-                if let Some(column) = column {
-                    if position < self.guesses.len() {
-                        self.guesses[position] = column;
-                    } else if position == self.guesses.len() {
-                        self.guesses.push(column);
-                    }
-                }
-                column
-            }
-        };
-        let Some(column) = column else {
-            self.overflow.push(origin, key, value);
-            return;
-        };
-        let code = self.intern_value(column, value);
-        let key_id = self.columns[column as usize].key_id as usize;
-        if self.key_row[key_id] == row as u32 + 1 {
-            self.unset(key_id as u32, row);
-        }
-        self.key_row[key_id] = row as u32 + 1;
-        set_code(&mut self.columns[column as usize].codes, row, code);
-    }
-
-    /// Forgets what an earlier attribute of the same key and row set, whatever its type.
-    fn unset(&mut self, key_id: u32, row: usize) {
-        for column in self.columns.iter_mut().filter(|c| c.key_id == key_id) {
-            column.codes.truncate(row);
-        }
+        self.attributes.set(self.rows(), key, Origin::Span, value);
     }
 
     /// Adds an attribute to the event that the next [`event`](Self::event) completes.
     pub fn event_attribute(&mut self, key: &[u8], value: ValueRef<'_>) {
         if key == schema::EXCEPTION_TYPE.as_bytes() {
-            let key_id = self.key_id(key) as usize;
-            if self.key_row[key_id] != self.rows() as u32 + 1 {
-                self.row_attribute(key, Origin::Event, value);
+            let row = self.rows();
+            if !self.attributes.is_set(row, key) {
+                self.attributes.set(row, key, Origin::Event, value);
             }
         }
         self.events.attributes.push(Origin::Event, key, value);
@@ -376,11 +233,9 @@ impl SpanBatchBuilder {
                 self.oddities.negative_durations += 1;
                 0
             }));
-        self.apply_shared(row);
+        self.attributes.end_row(row);
         self.events.end_row();
         self.links.end_row();
-        self.overflow.end_list();
-        self.attribute_position = 0;
     }
 
     fn push_trace_state(&mut self, trace_state: &[u8]) {
@@ -401,38 +256,17 @@ impl SpanBatchBuilder {
         self.weight_known.push(weight.is_some());
     }
 
-    fn apply_shared(&mut self, row: usize) {
-        let Self {
-            resource,
-            scope,
-            columns,
-            key_row,
-            overflow,
-            ..
-        } = self;
-        for shared in [&*resource, &*scope] {
-            for (key_id, place) in &shared.places {
-                if let Place::Column { column, code } = *place
-                    && key_row[*key_id as usize] != row as u32 + 1
-                {
-                    set_code(&mut columns[column as usize].codes, row, code);
-                }
-            }
-            for (key, origin, value_type, text) in &shared.overflow {
-                overflow.push_text(*origin, key, *value_type, text);
-            }
-        }
-    }
-
     /// Keeps all spans since the last commit, and seals the batch where it has grown large.
     pub fn commit(&mut self) -> Result<(), TooLarge> {
-        if self.text_bytes() > MAX_REQUEST_BYTES {
+        self.attributes.commit(self.rows());
+        if self.is_too_large() {
             self.rollback();
             return Err(TooLarge);
         }
-        self.committed_rows = self.rows();
-        self.committed_oddities = self.oddities;
-        let codes = self.rows() * (self.columns.len() + 4);
+        self.committed = self.mark();
+        self.interners().for_each(Interner::commit);
+        self.unsealed_invalid_utf8 = self.interners().map(|texts| texts.invalid_utf8).sum();
+        let codes = self.rows() * (self.attributes.len() + 4);
         if self.rows() >= TARGET_ROWS
             || codes >= TARGET_CODES
             || self.text_bytes() >= TARGET_TEXT_BYTES
@@ -442,9 +276,60 @@ impl SpanBatchBuilder {
         Ok(())
     }
 
+    fn is_too_large(&mut self) -> bool {
+        self.text_bytes() > MAX_REQUEST_BYTES + TARGET_TEXT_BYTES
+            || self.attributes.is_too_large()
+            || self.events.attributes.is_too_large()
+            || self.links.attributes.is_too_large()
+            || self.interners().any(|interner| interner.is_too_large())
+    }
+
+    /// Every set of distinct texts of the batch that is being built.
+    fn interners(&mut self) -> impl Iterator<Item = &mut Interner> {
+        self.attributes.interners().chain([
+            &mut self.services,
+            &mut self.operations,
+            &mut self.status_messages,
+            &mut self.trace_states,
+            &mut self.events.names,
+            &mut self.events.attributes.keys,
+            &mut self.links.trace_states,
+            &mut self.links.attributes.keys,
+        ])
+    }
+
     /// Takes back all spans since the last commit.
     pub fn rollback(&mut self) {
-        let rows = self.committed_rows;
+        self.rewind(self.committed);
+        self.begin_resource();
+        self.attributes.rollback();
+        self.events.attributes.rollback();
+        self.links.attributes.rollback();
+        self.interners().for_each(Interner::rollback);
+        let trace_states = self.trace_states.len();
+        self.trace_state_weights.truncate(trace_states);
+    }
+
+    /// The end of the spans so far, to which [`rewind`](Self::rewind) goes back. A commit makes it void.
+    pub fn mark(&self) -> Mark {
+        Mark {
+            rows: self.rows(),
+            oddities: self.oddities,
+        }
+    }
+
+    /// Takes back all spans since `mark`, inside one request. The resource and the scope stay.
+    pub fn rewind(&mut self, mark: Mark) {
+        self.truncate(mark.rows);
+        self.oddities = mark.oddities;
+    }
+
+    /// Forgets what was set since the last [`end_span`](Self::end_span): the span turned out to be none.
+    pub fn discard_span(&mut self) {
+        self.truncate(self.rows());
+    }
+
+    fn truncate(&mut self, rows: usize) {
         self.trace_ids.truncate(rows);
         self.span_ids.truncate(rows);
         self.parent_span_ids.truncate(rows);
@@ -460,14 +345,7 @@ impl SpanBatchBuilder {
         self.weight_known.truncate(rows);
         self.events.truncate(rows);
         self.links.truncate(rows);
-        self.overflow.truncate(rows);
-        for column in &mut self.columns {
-            column.codes.truncate(rows);
-        }
-        self.key_row.fill(0);
-        self.attribute_position = 0;
-        self.oddities = self.committed_oddities;
-        self.begin_resource();
+        self.attributes.truncate(rows);
     }
 
     /// The sealed batches so far, leaving what is not sealed in the builder.
@@ -484,35 +362,28 @@ impl SpanBatchBuilder {
         self.take_sealed()
     }
 
-    fn text_bytes(&self) -> usize {
-        let columns: usize = self.columns.iter().map(|c| c.values.text_bytes()).sum();
-        columns
-            + self.operations.text_bytes()
-            + self.status_messages.text_bytes()
-            + self.trace_states.text_bytes()
-            + self.events.bytes()
-            + self.links.attributes.bytes()
-            + self.overflow.bytes()
-    }
-
-    fn unsealed_invalid_utf8(&self) -> u64 {
-        let columns: u64 = self.columns.iter().map(|c| c.values.invalid_utf8).sum();
-        columns + self.services.invalid_utf8 + self.operations.invalid_utf8 + self.keys.invalid_utf8
+    fn text_bytes(&mut self) -> usize {
+        let texts: usize = self.interners().map(|texts| texts.text_bytes()).sum();
+        texts + self.events.bytes() + self.links.bytes() + self.attributes.bytes()
     }
 
     /// Turns the rows into a batch. Resource and scope are forgotten, so this happens only between requests.
     fn seal(&mut self) {
-        self.committed_oddities.invalid_utf8 += self.unsealed_invalid_utf8();
+        self.committed.oddities.invalid_utf8 += self.unsealed_invalid_utf8;
+        let overflow = self.attributes.take_overflow();
+        let attributes = self.attributes.take(self.rows());
         let mut taken = std::mem::take(self);
         self.sealed = std::mem::take(&mut taken.sealed);
-        self.committed_oddities = taken.committed_oddities;
-        self.oddities = taken.committed_oddities;
-        self.sealed.push(taken.into_batch());
+        self.attributes = std::mem::take(&mut taken.attributes);
+        self.committed.oddities = taken.committed.oddities;
+        self.oddities = taken.committed.oddities;
+        self.sealed.push(taken.into_batch(overflow, attributes));
     }
 
-    fn into_batch(mut self) -> SpanBatch {
+    fn into_batch(mut self, overflow: ListArray, attributes: Vec<(Field, ArrayRef)>) -> SpanBatch {
         let rows = self.rows();
-        let parents = NullBuffer::from_iter(self.parent_span_ids.iter().map(|id| *id != [0; 8]));
+        let parents =
+            BooleanBuffer::collect_bool(rows, |row| self.parent_span_ids[row] != [0; 8]).into();
         let parent_ids = ids(self.parent_span_ids);
         let parent_ids =
             arrow_array::FixedSizeBinaryArray::new(8, parent_ids.values().clone(), Some(parents));
@@ -546,23 +417,11 @@ impl SpanBatchBuilder {
             Arc::new(weights),
             Arc::new(self.events.take()),
             Arc::new(self.links.take()),
-            Arc::new(self.overflow.take()),
+            Arc::new(overflow),
         ];
-        for mut column in self.columns {
-            if column.codes.iter().all(|code| *code == NONE) {
-                continue;
-            }
-            column.codes.resize(rows, NONE);
-            let key = String::from_utf8_lossy(self.keys.get(column.key_id)).into_owned();
-            fields.push(schema::attribute_field(
-                &key,
-                column.origin,
-                column.value_type,
-            ));
-            arrays.push(Arc::new(dictionary(
-                nullable(column.codes),
-                column.values.take_values(),
-            )));
+        for (field, array) in attributes {
+            fields.push(field);
+            arrays.push(array);
         }
         let schema = Arc::new(arrow_schema::Schema::new(fields));
         #[expect(
@@ -576,85 +435,4 @@ impl SpanBatchBuilder {
         )]
         SpanBatch::try_from(batch).expect("the schema is that of a span batch")
     }
-
-    fn key_id(&mut self, key: &[u8]) -> u32 {
-        let id = self.keys.intern(key);
-        if id as usize == self.key_row.len() {
-            self.key_row.push(0);
-        }
-        id
-    }
-
-    fn is_column(&self, column: u32, key: &[u8], origin: Origin, value_type: ValueType) -> bool {
-        let column = &self.columns[column as usize];
-        column.value_type == value_type
-            && column.origin == origin
-            && self.keys.get(column.key_id) == key
-    }
-
-    fn column(&mut self, key_id: u32, origin: Origin, value_type: ValueType) -> Option<u32> {
-        let wanted = (key_id, origin, value_type);
-        let hash = self.hasher.hash_one(wanted);
-        let columns = &self.columns;
-        let found = self
-            .column_index
-            .find(hash, |i| column_identity(&columns[*i as usize]) == wanted)
-            .copied();
-        if found.is_some() || self.columns.len() == MAX_COLUMNS {
-            return found;
-        }
-        let index = self.columns.len() as u32;
-        self.columns.push(Column {
-            key_id,
-            origin,
-            value_type,
-            codes: Vec::new(),
-            values: Interner::default(),
-        });
-        let Self {
-            columns,
-            hasher,
-            column_index,
-            ..
-        } = self;
-        column_index.insert_unique(hash, index, |i| {
-            hasher.hash_one(column_identity(&columns[*i as usize]))
-        });
-        Some(index)
-    }
-
-    fn intern_value(&mut self, column: u32, value: ValueRef<'_>) -> i32 {
-        let values = &mut self.columns[column as usize].values;
-        let code = match value {
-            ValueRef::String(text) => values.intern(text),
-            ValueRef::Int(number) => values.intern_integer(number),
-            ValueRef::Double(number) => values.intern(double_text(number).as_bytes()),
-            ValueRef::Bool(truth) => values.intern(if truth { b"true" } else { b"false" }),
-            ValueRef::Bytes(bytes) => values.intern(base64_text(bytes).as_bytes()),
-            ValueRef::Array(text) | ValueRef::Map(text) => values.intern(text.as_bytes()),
-        };
-        code as i32
-    }
-}
-
-fn column_identity(column: &Column) -> (u32, Origin, ValueType) {
-    (column.key_id, column.origin, column.value_type)
-}
-
-fn set_code(codes: &mut Vec<i32>, row: usize, code: i32) {
-    if codes.len() <= row {
-        codes.resize(row, NONE);
-        codes.push(code);
-    } else {
-        codes[row] = code;
-    }
-}
-
-/// Codes with `NONE` as null.
-fn nullable(mut codes: Vec<i32>) -> Int32Array {
-    let nulls = NullBuffer::from_iter(codes.iter().map(|code| *code != NONE));
-    for code in &mut codes {
-        *code = (*code).max(0);
-    }
-    Int32Array::new(ScalarBuffer::from(codes), Some(nulls))
 }

@@ -2,6 +2,7 @@
 
 mod batch;
 mod builder;
+mod columns;
 mod ids;
 mod interner;
 mod nested;
@@ -13,7 +14,7 @@ mod window;
 
 pub use batch::{AttributeColumn, Event, Link, SpanBatch, TextColumn};
 pub use builder::{
-    MAX_REQUEST_BYTES, Oddities, SpanBatchBuilder, SpanCore, TooLarge, UNKNOWN_SERVICE,
+    MAX_REQUEST_BYTES, Mark, Oddities, SpanBatchBuilder, SpanCore, TooLarge, UNKNOWN_SERVICE,
 };
 pub use ids::{IdError, SpanId, TraceId};
 pub use schema::{EXCEPTION_TYPE, SERVICE_NAME, SchemaError};

@@ -10,6 +10,7 @@ use arrow_array::{
 use arrow_buffer::{Buffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{DataType, Field, Fields, TimeUnit};
 
+use super::builder::MAX_REQUEST_BYTES;
 use super::ids::{SpanId, TraceId};
 use super::interner::{Interner, string_array};
 use super::value::{Origin, ValueRef, ValueType};
@@ -124,11 +125,12 @@ pub(crate) fn ids<const N: usize>(ids: Vec<[u8; N]>) -> FixedSizeBinaryArray {
 pub(crate) struct NestedAttributes {
     ends: Ends,
     origins: Vec<u8>,
-    keys: Interner,
+    pub(crate) keys: Interner,
     key_codes: Vec<i32>,
     types: Vec<u8>,
     value_ends: Vec<i32>,
     value_bytes: Vec<u8>,
+    too_large: bool,
 }
 
 impl NestedAttributes {
@@ -143,6 +145,12 @@ impl NestedAttributes {
         value_type: ValueType,
         text: &str,
     ) {
+        // A resource of long texts that found no column is copied to each of its spans, so this is not bounded by
+        // the size of the request.
+        if self.bytes() + text.len() > MAX_REQUEST_BYTES {
+            self.too_large = true;
+            return;
+        }
         self.origins.push(origin as u8);
         self.key_codes.push(self.keys.intern(key) as i32);
         self.types.push(value_type as u8);
@@ -157,6 +165,16 @@ impl NestedAttributes {
 
     pub(crate) fn bytes(&self) -> usize {
         self.value_bytes.len() + 16 * self.types.len()
+    }
+
+    /// Whether an attribute was left out because there was too much.
+    pub(crate) fn is_too_large(&self) -> bool {
+        self.too_large
+    }
+
+    /// Forgives what was left out, once the request that had it is taken back.
+    pub(crate) fn rollback(&mut self) {
+        self.too_large = false;
     }
 
     /// Cuts to the first `lists` lists.
@@ -194,7 +212,7 @@ impl NestedAttributes {
 pub(crate) struct Events {
     ends: Ends,
     times: Vec<i64>,
-    names: Interner,
+    pub(crate) names: Interner,
     name_codes: Vec<i32>,
     pub(crate) attributes: NestedAttributes,
 }
@@ -244,7 +262,7 @@ pub(crate) struct Links {
     ends: Ends,
     trace_ids: Vec<[u8; 16]>,
     span_ids: Vec<[u8; 8]>,
-    trace_states: Interner,
+    pub(crate) trace_states: Interner,
     trace_state_codes: Vec<i32>,
     pub(crate) attributes: NestedAttributes,
 }
@@ -261,6 +279,10 @@ impl Links {
 
     pub(crate) fn end_row(&mut self) {
         self.ends.push(self.trace_ids.len());
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.attributes.bytes() + 28 * self.trace_ids.len()
     }
 
     pub(crate) fn truncate(&mut self, rows: usize) {

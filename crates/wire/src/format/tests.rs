@@ -2,7 +2,7 @@ use insta::assert_snapshot;
 use proptest::prelude::*;
 
 use super::{Compression, Detection, Format, detect_format};
-use crate::protobuf_seam::Framing;
+use crate::otlp_protobuf::Framing;
 
 #[test]
 fn formats_are_told_by_content() {

@@ -4,7 +4,7 @@ use super::scan::Scan;
 use crate::format::{
     Compression, Detection, JsonStart, Unrecognized, describe, detect_format, json_start,
 };
-use crate::protobuf_seam::{Framing, detect_protobuf_framing};
+use crate::otlp_protobuf::{Framing, detect_protobuf_framing};
 
 /// How records follow each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
