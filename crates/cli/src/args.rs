@@ -173,8 +173,8 @@ pub(crate) struct SimulateArgs {
     pub(crate) rate: f64,
 
     /// Share of traces that is kept, by consistent probability sampling (`ot=th:` in tracestate)
-    #[arg(long, value_name = "P", default_value_t = 1.0)]
-    pub(crate) sampling: f64,
+    #[arg(long, value_name = "P")]
+    pub(crate) sampling: Option<f64>,
 
     /// When it begins (RFC 3339)
     #[arg(long, value_name = "TIME", default_value = "2026-01-05T10:00:00Z")]

@@ -3,14 +3,13 @@
 use std::io::{IsTerminal as _, Read as _};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{anyhow, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use tracediff_core::diff::{Warning, text};
 use tracediff_core::model::{Oddities, SpanBatch, SpanBatchBuilder};
 use tracediff_wire::{StreamDecoder, StreamOptions};
 
 use super::input::Source;
-use super::memory::bytes_text;
 
 /// Bytes that are read at a time.
 const CHUNK_BYTES: usize = 1 << 18;
@@ -134,7 +133,10 @@ fn decode(
     take: &mut dyn FnMut(SpanBatch) -> anyhow::Result<()>,
 ) -> anyhow::Result<(tracediff_wire::StreamSummary, Oddities)> {
     let mut bytes = source.open(|count| reading.progress.add(count))?;
-    let mut decoder = StreamDecoder::new(StreamOptions { strict: reading.strict });
+    let mut decoder = StreamDecoder::new(StreamOptions {
+        strict: reading.strict,
+        max_record_bytes: reading.max_document_bytes as usize,
+    });
     let mut builder = SpanBatchBuilder::new();
     let mut chunk = vec![0; CHUNK_BYTES];
     let mut decompressed: u64 = 0;
@@ -145,13 +147,6 @@ fn decode(
         }
         decompressed += count as u64;
         decoder.push(&chunk[..count], &mut builder).map_err(NoTraces)?;
-        if decoder.buffered_bytes() as u64 > reading.max_document_bytes {
-            bail!(
-                "one line or document is longer than {}, which is all the memory there is for it; write OTLP with one \
-                 request a line, or raise --memory-limit",
-                bytes_text(reading.max_document_bytes)
-            );
-        }
         builder.take_sealed().into_iter().try_for_each(&mut *take)?;
     }
     let summary = decoder.finish(&mut builder).map_err(NoTraces)?;
