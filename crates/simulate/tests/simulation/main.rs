@@ -2,6 +2,7 @@
 
 mod determinism;
 mod load;
+mod picture;
 mod sampling;
 mod scenarios;
 mod soundness;
