@@ -11,6 +11,7 @@ fn service_times_follow_the_load_factor() {
         rate_per_second: 10.0,
         load: Load {
             sigma: 0.2,
+            service_sigma: 0.2,
             request_sigma: 0.0,
             ..Load::default()
         },
