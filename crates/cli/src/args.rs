@@ -67,7 +67,11 @@ pub(crate) struct CompareArgs {
     pub(crate) candidate: Vec<String>,
 
     /// Only traces with a span that matches, e.g. 'service = cart AND duration > 250ms'
-    #[arg(long = "where", value_name = "QUERY", help_heading = "What is compared")]
+    #[arg(
+        long = "where",
+        value_name = "QUERY",
+        help_heading = "What is compared"
+    )]
     pub(crate) query: Option<String>,
 
     /// A key to group by, beside service and operation; may be given several times
@@ -79,11 +83,23 @@ pub(crate) struct CompareArgs {
     pub(crate) scope: ScopeArg,
 
     /// The baseline's time, FROM/TO: RFC 3339 times, or relative to the data's ends: -30m, end, start+5m
-    #[arg(long, value_name = "FROM/TO", requires = "candidate_window", allow_hyphen_values = true, help_heading = "What is compared")]
+    #[arg(
+        long,
+        value_name = "FROM/TO",
+        requires = "candidate_window",
+        allow_hyphen_values = true,
+        help_heading = "What is compared"
+    )]
     pub(crate) baseline_window: Option<String>,
 
     /// The candidate's time, written like --baseline-window
-    #[arg(long, value_name = "FROM/TO", requires = "baseline_window", allow_hyphen_values = true, help_heading = "What is compared")]
+    #[arg(
+        long,
+        value_name = "FROM/TO",
+        requires = "baseline_window",
+        allow_hyphen_values = true,
+        help_heading = "What is compared"
+    )]
     pub(crate) candidate_window: Option<String>,
 
     /// Two values of one attribute as the two sides, e.g. service.version=1.4,1.5
@@ -183,7 +199,9 @@ pub(crate) struct SimulateArgs {
 
 /// A size with an optional binary or decimal unit.
 fn parse_bytes(text: &str) -> Result<u64, String> {
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let factor: f64 = match unit.trim().to_ascii_lowercase().as_str() {
         "" | "b" => 1.0,
@@ -193,8 +211,14 @@ fn parse_bytes(text: &str) -> Result<u64, String> {
         "kib" | "k" => 1024.0,
         "mib" | "m" => 1024.0 * 1024.0,
         "gib" | "g" => 1024.0 * 1024.0 * 1024.0,
-        _ => return Err(format!("`{unit}` is not a unit; write bytes, KiB, MiB, GiB, KB, MB or GB")),
+        _ => {
+            return Err(format!(
+                "`{unit}` is not a unit; write bytes, KiB, MiB, GiB, KB, MB or GB"
+            ));
+        }
     };
-    let number: f64 = number.parse().map_err(|_| "expected a number such as 2GiB".to_owned())?;
+    let number: f64 = number
+        .parse()
+        .map_err(|_| "expected a number such as 2GiB".to_owned())?;
     Ok((number * factor) as u64)
 }

@@ -21,8 +21,7 @@ pub(crate) fn print_man_page() -> anyhow::Result<ExitCode> {
     clap_mangen::Man::new(command.clone()).render(&mut page)?;
     // One page for all commands: each follows under its own name.
     for sub in command.get_subcommands().filter(|c| c.get_name() != "help") {
-        let name = format!("tracediff-{}", sub.get_name());
-        clap_mangen::Man::new(sub.clone().name(name)).render(&mut page)?;
+        clap_mangen::Man::new(sub.clone()).render(&mut page)?;
     }
     std::io::stdout().write_all(&page)?;
     Ok(ExitCode::SUCCESS)

@@ -23,7 +23,9 @@ pub(crate) fn run(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
     let settings = settings(args)?;
     let mut simulation = Simulation::new(&settings)?;
     let plain = args.out.strip_suffix(".gz").unwrap_or(&args.out);
-    let is_protobuf = Path::new(plain).extension().is_some_and(|e| e == "pb" || e == "binpb");
+    let is_protobuf = Path::new(plain)
+        .extension()
+        .is_some_and(|e| e == "pb" || e == "binpb");
     let mut out = open(&args.out)?;
     let mut builder = SpanBatchBuilder::new();
     let mut more = true;
@@ -39,17 +41,22 @@ pub(crate) fn run(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
                     line.push('\n');
                     line.into_bytes()
                 };
-                out.write_all(&bytes).with_context(|| format!("could not write `{}`", args.out))?;
+                out.write_all(&bytes)
+                    .with_context(|| format!("could not write `{}`", args.out))?;
             }
         }
     }
-    out.finish().with_context(|| format!("could not write `{}`", args.out))?;
+    out.finish()
+        .with_context(|| format!("could not write `{}`", args.out))?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn settings(args: &SimulateArgs) -> anyhow::Result<Settings> {
     let start: Timestamp = args.start.parse().map_err(|_| {
-        anyhow!("--start `{}` is not a time; write one such as 2026-01-05T10:00:00Z", args.start)
+        anyhow!(
+            "--start `{}` is not a time; write one such as 2026-01-05T10:00:00Z",
+            args.start
+        )
     })?;
     let start_ns = u64::try_from(start.as_nanosecond())
         .map_err(|_| anyhow!("--start `{}` is before 1970 or too late", args.start))?;
@@ -74,10 +81,16 @@ fn open(path: &str) -> anyhow::Result<Out> {
     let stored: Box<dyn Write> = if path == "-" {
         Box::new(BufWriter::new(io::stdout()))
     } else {
-        Box::new(BufWriter::new(File::create(path).with_context(|| format!("could not create `{path}`"))?))
+        Box::new(BufWriter::new(
+            File::create(path).with_context(|| format!("could not create `{path}`"))?,
+        ))
     };
     let is_gzip = path.ends_with(".gz");
-    Ok(if is_gzip { Out::Gzip(GzEncoder::new(stored, Compression::default())) } else { Out::Plain(stored) })
+    Ok(if is_gzip {
+        Out::Gzip(GzEncoder::new(stored, Compression::default()))
+    } else {
+        Out::Plain(stored)
+    })
 }
 
 impl Out {

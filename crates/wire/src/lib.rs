@@ -9,11 +9,11 @@ mod jaeger;
 mod json;
 mod lightstep;
 mod otlp_json;
+mod otlp_protobuf;
 mod rows;
 mod stream;
 mod tags;
 mod zipkin;
-mod otlp_protobuf;
 
 pub use decoded::Decoded;
 pub use error::{DecodeError, Position};
@@ -21,9 +21,9 @@ pub use format::{Compression, Detection, Format, Unrecognized, detect_format};
 pub use jaeger::{decode_jaeger, encode_jaeger};
 pub use lightstep::{decode_lightstep, encode_lightstep};
 pub use otlp_json::{decode_otlp_json, encode_otlp_json};
-pub use stream::{StreamDecoder, StreamOptions, StreamSummary};
-pub use zipkin::{decode_zipkin, encode_zipkin};
 pub use otlp_protobuf::{
     Frame, Framing, decode_otlp_protobuf, detect_protobuf_framing, encode_otlp_protobuf,
     encode_otlp_protobuf_delimited, next_message,
 };
+pub use stream::{StreamDecoder, StreamOptions, StreamSummary};
+pub use zipkin::{decode_zipkin, encode_zipkin};

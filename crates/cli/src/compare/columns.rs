@@ -12,11 +12,17 @@ pub(super) struct Cell {
 
 impl Cell {
     pub(super) fn plain(text: impl Into<String>) -> Self {
-        Self { text: text.into(), style: Style::new() }
+        Self {
+            text: text.into(),
+            style: Style::new(),
+        }
     }
 
     pub(super) fn styled(text: impl Into<String>, style: Style) -> Self {
-        Self { text: text.into(), style }
+        Self {
+            text: text.into(),
+            style,
+        }
     }
 }
 
@@ -26,10 +32,19 @@ const GAP: usize = 2;
 pub(super) fn lines(rows: &[Vec<Cell>], flexible: usize, width: usize) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let widest = |column: usize| {
-        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.text.width()).max().unwrap_or(0)
+        rows.iter()
+            .filter_map(|row| row.get(column))
+            .map(|cell| cell.text.width())
+            .max()
+            .unwrap_or(0)
     };
     let mut widths: Vec<usize> = (0..columns).map(widest).collect();
-    let fixed: usize = widths.iter().enumerate().filter(|(i, _)| *i != flexible).map(|(_, w)| w + GAP).sum();
+    let fixed: usize = widths
+        .iter()
+        .enumerate()
+        .filter(|(i, _)| *i != flexible)
+        .map(|(_, w)| w + GAP)
+        .sum();
     const LEAST: usize = 12;
     if let Some(flexible) = widths.get_mut(flexible) {
         *flexible = (*flexible).min(width.saturating_sub(fixed).max(LEAST));
@@ -53,7 +68,10 @@ pub(super) fn lines(rows: &[Vec<Cell>], flexible: usize, width: usize) -> String
 /// The text, with `…` for what does not fit.
 pub(super) fn cut(text: &str, width: usize) -> String {
     // Control characters in hostile names must not reach the terminal.
-    let text: String = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    let text: String = text
+        .chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect();
     if text.width() <= width {
         return text;
     }
@@ -72,7 +90,10 @@ pub(super) fn cut(text: &str, width: usize) -> String {
 
 /// The text in lines of at most `width`, those after the first indented.
 pub(super) fn wrap(text: &str, width: usize, indent: usize) -> String {
-    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let text: String = text
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
     let mut lines: Vec<String> = vec![String::new()];
     for word in text.split(' ') {
         let line = lines.last_mut().map_or(0, |line| line.width());
@@ -82,7 +103,10 @@ pub(super) fn wrap(text: &str, width: usize, indent: usize) -> String {
         } else if !is_empty {
             lines.last_mut().into_iter().for_each(|line| line.push(' '));
         }
-        lines.last_mut().into_iter().for_each(|line| line.push_str(word));
+        lines
+            .last_mut()
+            .into_iter()
+            .for_each(|line| line.push_str(word));
     }
     lines.join("\n")
 }
@@ -94,9 +118,18 @@ mod tests {
     #[test]
     fn the_flexible_column_gives_way() {
         let row = |a: &str, b: &str| vec![Cell::plain(a), Cell::plain(b)];
-        let rows = [row("a very long name of an operation", "12 ms"), row("short", "1 ms")];
-        assert_eq!(lines(&rows, 0, 25), "a very long name …  12 ms\nshort              1 ms\n");
-        assert_eq!(lines(&rows, 0, 80), "a very long name of an operation  12 ms\nshort                             1 ms\n");
+        let rows = [
+            row("a very long name of an operation", "12 ms"),
+            row("short", "1 ms"),
+        ];
+        assert_eq!(
+            lines(&rows, 0, 25),
+            "a very long name …  12 ms\nshort              1 ms\n"
+        );
+        assert_eq!(
+            lines(&rows, 0, 80),
+            "a very long name of an operation  12 ms\nshort                             1 ms\n"
+        );
     }
 
     #[test]

@@ -40,7 +40,11 @@ pub(crate) fn document(diff: &Diff, asked: &[String]) -> CompatDocument {
     let diffs = names
         .into_iter()
         .map(|name| {
-            let canonical = if name == "service.name" { "service" } else { semconv::canonical(name) };
+            let canonical = if name == "service.name" {
+                "service"
+            } else {
+                semconv::canonical(name)
+            };
             let key = diff.keys.iter().find(|k| k.key == canonical);
             compat_key(name, key)
         })
@@ -50,7 +54,12 @@ pub(crate) fn document(diff: &Diff, asked: &[String]) -> CompatDocument {
 
 fn compat_key(name: &str, key: Option<&KeyDiff>) -> CompatKey {
     let Some(key) = key else {
-        return CompatKey { key: name.to_owned(), new: Vec::new(), missing: Vec::new(), diffs: Vec::new() };
+        return CompatKey {
+            key: name.to_owned(),
+            new: Vec::new(),
+            missing: Vec::new(),
+            diffs: Vec::new(),
+        };
     };
     let sorted = |list: &[tracediff_core::diff::ValueEvidence]| {
         let mut values: Vec<String> = list.iter().map(|v| v.value.clone()).collect();
@@ -67,7 +76,8 @@ fn compat_key(name: &str, key: Option<&KeyDiff>) -> CompatKey {
 
 fn compat_value(group: &GroupDiff) -> CompatValue {
     let (a, b) = (&group.baseline, &group.candidate);
-    let mean_us = |g: &GroupSummary| (g.duration_sum_ns / u128::from(g.spans.max(1)) / 1_000) as i64;
+    let mean_us =
+        |g: &GroupSummary| (g.duration_sum_ns / u128::from(g.spans.max(1)) / 1_000) as i64;
     let ratio = |g: &GroupSummary| g.errors as f64 / g.spans.max(1) as f64;
     let rounded = ((ratio(b) - ratio(a)) * 100.0).round() / 100.0;
     CompatValue {

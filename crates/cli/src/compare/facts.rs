@@ -33,7 +33,11 @@ pub(crate) struct Survey {
 }
 
 /// Reads a side once: keeps its spans as long as they fit into `limit_bytes`, and when its traces began.
-pub(crate) fn survey(sources: Vec<Source>, reading: Reading<'_>, limit_bytes: u64) -> anyhow::Result<Survey> {
+pub(crate) fn survey(
+    sources: Vec<Source>,
+    reading: Reading<'_>,
+    limit_bytes: u64,
+) -> anyhow::Result<Survey> {
     let mut kept = Some(Vec::new());
     let mut column_bytes = 0;
     let mut time = OccupiedTime::default();
@@ -56,7 +60,13 @@ pub(crate) fn survey(sources: Vec<Source>, reading: Reading<'_>, limit_bytes: u6
         }
         Ok(())
     })?;
-    Ok(Survey { sources, batches: kept, column_bytes, time, notes })
+    Ok(Survey {
+        sources,
+        batches: kept,
+        column_bytes,
+        time,
+        notes,
+    })
 }
 
 /// Which spans of a side count, as queries.
@@ -94,8 +104,9 @@ pub(crate) fn take_facts(
     for pass in 0..passes {
         let mut batches = Vec::new();
         read(&survey.sources, reading, &mut |batch| {
-            let keep: Vec<bool> =
-                (0..batch.len()).map(|row| in_part(&batch.trace_id(row), pass, passes)).collect();
+            let keep: Vec<bool> = (0..batch.len())
+                .map(|row| in_part(&batch.trace_id(row), pass, passes))
+                .collect();
             batches.push(batch.filter(&keep));
             Ok(())
         })?;
@@ -117,11 +128,17 @@ fn join(all: &mut Option<Taken>, taken: Taken) -> anyhow::Result<()> {
 
 /// Takes parts on all cores and merges them in order.
 fn take_parallel(batches: &[SpanBatch], plan: &Plan, filter: &Filter) -> anyhow::Result<Taken> {
-    let selection =
-        Selection::of_queries(batches, &filter.matching, filter.excluding.as_ref(), filter.scope);
+    let selection = Selection::of_queries(
+        batches,
+        &filter.matching,
+        filter.excluding.as_ref(),
+        filter.scope,
+    );
     let spans: usize = batches.iter().map(SpanBatch::len).sum();
     let parts = if spans < SPANS_FOR_PARTS { 1 } else { PARTS };
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(parts as usize);
+    let threads = std::thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(parts as usize);
     let next = AtomicU64::new(0);
     let taken: Mutex<Vec<(u64, Taken)>> = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
@@ -133,7 +150,10 @@ fn take_parallel(batches: &[SpanBatch], plan: &Plan, filter: &Filter) -> anyhow:
                         break;
                     }
                     let facts = take(batches, plan, &selection, part, parts);
-                    taken.lock().unwrap_or_else(PoisonError::into_inner).push((part, facts));
+                    taken
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .push((part, facts));
                 }
             });
         }

@@ -19,24 +19,35 @@ pub(crate) struct Source {
 impl Source {
     /// The name that messages use.
     pub(crate) fn name(&self) -> String {
-        self.path.as_ref().map_or_else(|| "standard input".to_owned(), |path| path.display().to_string())
+        self.path.as_ref().map_or_else(
+            || "standard input".to_owned(),
+            |path| path.display().to_string(),
+        )
     }
 
     /// Bytes on disk, before decompression; 0 for standard input.
     pub(crate) fn stored_bytes(&self) -> u64 {
-        self.path.as_ref().and_then(|path| std::fs::metadata(path).ok()).map_or(0, |data| data.len())
+        self.path
+            .as_ref()
+            .and_then(|path| std::fs::metadata(path).ok())
+            .map_or(0, |data| data.len())
     }
 
     /// The decompressed bytes. `on_read` is told how many stored bytes were read.
-    pub(crate) fn open<'a>(&self, on_read: impl Fn(u64) + 'a) -> anyhow::Result<Box<dyn Read + 'a>> {
+    pub(crate) fn open<'a>(
+        &self,
+        on_read: impl Fn(u64) + 'a,
+    ) -> anyhow::Result<Box<dyn Read + 'a>> {
         let stored: Box<dyn Read> = match &self.path {
             None => Box::new(io::stdin().lock()),
-            Some(path) => {
-                Box::new(File::open(path).with_context(|| format!("could not open `{}`", path.display()))?)
-            }
+            Some(path) => Box::new(
+                File::open(path).with_context(|| format!("could not open `{}`", path.display()))?,
+            ),
         };
         let mut stored = BufReader::with_capacity(1 << 18, Counted { stored, on_read });
-        let prefix = stored.fill_buf().with_context(|| format!("could not read {}", self.name()))?;
+        let prefix = stored
+            .fill_buf()
+            .with_context(|| format!("could not read {}", self.name()))?;
         Ok(match Compression::detect(prefix) {
             Some(Compression::Gzip) => Box::new(flate2::bufread::MultiGzDecoder::new(stored)),
             Some(Compression::Zstd) => Box::new(zstd::stream::read::Decoder::with_buffer(stored)?),
@@ -63,7 +74,10 @@ pub(crate) fn expand(paths: &[String]) -> anyhow::Result<Vec<Source>> {
     let mut sources = Vec::new();
     for text in paths {
         if text == "-" {
-            sources.push(Source { path: None, is_from_folder: false });
+            sources.push(Source {
+                path: None,
+                is_from_folder: false,
+            });
             continue;
         }
         let path = Path::new(text);
@@ -74,7 +88,10 @@ pub(crate) fn expand(paths: &[String]) -> anyhow::Result<Vec<Source>> {
                 bail!("the folder `{text}` holds no files");
             }
         } else if path.exists() {
-            sources.push(Source { path: Some(path.to_owned()), is_from_folder: false });
+            sources.push(Source {
+                path: Some(path.to_owned()),
+                is_from_folder: false,
+            });
         } else {
             add_glob(text, &mut sources)?;
         }
@@ -86,19 +103,27 @@ pub(crate) fn expand(paths: &[String]) -> anyhow::Result<Vec<Source>> {
 
 fn add_folder(folder: &Path, sources: &mut Vec<Source>) -> anyhow::Result<()> {
     let read = || -> io::Result<Vec<PathBuf>> {
-        std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect()
+        std::fs::read_dir(folder)?
+            .map(|entry| Ok(entry?.path()))
+            .collect()
     };
-    let mut paths = read().with_context(|| format!("could not list the folder `{}`", folder.display()))?;
+    let mut paths =
+        read().with_context(|| format!("could not list the folder `{}`", folder.display()))?;
     paths.sort();
     for path in paths {
-        let is_hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        let is_hidden = path
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with('.'));
         if is_hidden {
             continue;
         }
         if path.is_dir() {
             add_folder(&path, sources)?;
         } else {
-            sources.push(Source { path: Some(path), is_from_folder: true });
+            sources.push(Source {
+                path: Some(path),
+                is_from_folder: true,
+            });
         }
     }
     Ok(())
@@ -106,14 +131,19 @@ fn add_folder(folder: &Path, sources: &mut Vec<Source>) -> anyhow::Result<()> {
 
 fn add_glob(pattern: &str, sources: &mut Vec<Source>) -> anyhow::Result<()> {
     if !pattern.contains(['*', '?', '[']) {
-        bail!("`{pattern}` does not exist; name a file, a folder, a quoted glob such as 'traces/*.jsonl', or -");
+        bail!(
+            "`{pattern}` does not exist; name a file, a folder, a quoted glob such as 'traces/*.jsonl', or -"
+        );
     }
     let paths = glob::glob(pattern).with_context(|| format!("`{pattern}` is not a valid glob"))?;
     let before = sources.len();
     for path in paths {
         let path = path.context("could not read a folder of the glob")?;
         if path.is_file() {
-            sources.push(Source { path: Some(path), is_from_folder: false });
+            sources.push(Source {
+                path: Some(path),
+                is_from_folder: false,
+            });
         }
     }
     if sources.len() == before {

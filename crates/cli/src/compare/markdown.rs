@@ -16,7 +16,11 @@ pub(super) fn write(diff: &Diff, names: &[String; 2], top: usize) -> String {
         ("baseline", &names[0], &diff.quality.baseline),
         ("candidate", &names[1], &diff.quality.candidate),
     ] {
-        out.push_str(&format!("- {title} `{}`: {}\n", name.replace('`', "'"), rows::side_text(side)));
+        out.push_str(&format!(
+            "- {title} `{}`: {}\n",
+            name.replace('`', "'"),
+            rows::side_text(side)
+        ));
     }
     for warning in &diff.quality.warnings {
         out.push_str(&format!("- :warning: {}\n", escape(&warning.message)));
@@ -34,14 +38,21 @@ pub(super) fn write(diff: &Diff, names: &[String; 2], top: usize) -> String {
 }
 
 fn findings(diff: &Diff, top: usize) -> String {
-    let own: Vec<&Finding> = diff.findings.iter().filter(|f| f.same_as.is_none()).collect();
+    let own: Vec<&Finding> = diff
+        .findings
+        .iter()
+        .filter(|f| f.same_as.is_none())
+        .collect();
     if own.is_empty() {
         return String::new();
     }
     let mut out = String::from("\n| | what | change | sure | traces |\n|---|---|---|---|---|\n");
     for finding in own.iter().take(top) {
-        let traces: Vec<String> =
-            rows::example_traces(diff, finding).into_iter().flatten().map(|id| format!("`{id}`")).collect();
+        let traces: Vec<String> = rows::example_traces(diff, finding)
+            .into_iter()
+            .flatten()
+            .map(|id| format!("`{id}`"))
+            .collect();
         out.push_str(&format!(
             "| {} | {} `{}` | {} | {} | {} |\n",
             Mark::of(finding).sign(),

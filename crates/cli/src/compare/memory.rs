@@ -3,13 +3,18 @@
 /// Half of what the machine, or the control group, has left; 1 GiB where that cannot be told.
 pub(crate) fn default_limit() -> u64 {
     const UNKNOWN: u64 = 1 << 30;
-    let available = [available_on_machine(), available_in_group()].into_iter().flatten().min();
+    let available = [available_on_machine(), available_in_group()]
+        .into_iter()
+        .flatten()
+        .min();
     available.map_or(UNKNOWN, |bytes| bytes / 2)
 }
 
 fn available_on_machine() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024)
 }
@@ -30,5 +35,9 @@ pub(crate) fn bytes_text(bytes: u64) -> String {
         value /= 1024.0;
         unit += 1;
     }
-    if unit == 0 { format!("{bytes} bytes") } else { format!("{value:.1} {}", UNITS[unit]) }
+    if unit == 0 {
+        format!("{bytes} bytes")
+    } else {
+        format!("{value:.1} {}", UNITS[unit])
+    }
 }

@@ -33,12 +33,19 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
     warnings.append(&mut diff.quality.warnings);
     diff.quality.warnings = warnings;
     print(args, &diff, &sides.names)?;
-    Ok(ExitCode::from(if is_found(&diff, args.fail_on) { FOUND } else { 0 }))
+    Ok(ExitCode::from(if is_found(&diff, args.fail_on) {
+        FOUND
+    } else {
+        0
+    }))
 }
 
 /// Whether the diff holds what `--fail-on` asks about. What is only suggestive does not fail a build.
 fn is_found(diff: &Diff, fail_on: FailOn) -> bool {
-    let mut confirmed = diff.findings.iter().filter(|f| f.strength == Strength::Confirmed);
+    let mut confirmed = diff
+        .findings
+        .iter()
+        .filter(|f| f.strength == Strength::Confirmed);
     match fail_on {
         FailOn::Never => false,
         FailOn::Any => confirmed.next().is_some(),
@@ -52,7 +59,8 @@ fn print(args: &CompareArgs, diff: &Diff, names: &[String; 2]) -> anyhow::Result
         Format::Compat => serde_json::to_string_pretty(&compat::document(diff, &args.keys))?,
         Format::Markdown => markdown::write(diff, names, args.top),
         Format::Table => {
-            let is_terminal = args.out.is_none() && std::io::IsTerminal::is_terminal(&std::io::stdout());
+            let is_terminal =
+                args.out.is_none() && std::io::IsTerminal::is_terminal(&std::io::stdout());
             table::write(diff, names, args.top, table::width(is_terminal))
         }
     };
@@ -63,7 +71,8 @@ fn print(args: &CompareArgs, diff: &Diff, names: &[String; 2]) -> anyhow::Result
         Some(path) => {
             // A file gets no colours.
             let plain = anstream::adapter::strip_str(&text).to_string();
-            std::fs::write(path, plain).with_context(|| format!("could not write `{}`", path.display()))
+            std::fs::write(path, plain)
+                .with_context(|| format!("could not write `{}`", path.display()))
         }
         None => Ok(anstream::stdout().write_all(text.as_bytes())?),
     }

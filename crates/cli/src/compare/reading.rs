@@ -49,31 +49,62 @@ impl Notes {
         let examples = || self.problems.join("; ");
         if self.bad_records > 0 {
             let records = text::counted(self.bad_records, "damaged record");
-            warn("damaged", format!("{records} of the {side} skipped: {}", examples()));
+            warn(
+                "damaged",
+                format!("{records} of the {side} skipped: {}", examples()),
+            );
         }
         if self.rejected_spans > 0 {
             let spans = text::counted(self.rejected_spans, "span");
-            warn("rejected", format!("{spans} of the {side} without a valid id skipped: {}", examples()));
+            warn(
+                "rejected",
+                format!(
+                    "{spans} of the {side} without a valid id skipped: {}",
+                    examples()
+                ),
+            );
         }
         if !self.skipped_files.is_empty() {
             let files = text::counted(self.skipped_files.len() as u64, "file");
-            warn("skipped_files", format!("{files} in the {side}'s folder hold no traces: {}", self.skipped_files.join("; ")));
+            warn(
+                "skipped_files",
+                format!(
+                    "{files} in the {side}'s folder hold no traces: {}",
+                    self.skipped_files.join("; ")
+                ),
+            );
         }
         if self.oddities.negative_durations > 0 {
             let spans = text::counted(self.oddities.negative_durations, "span");
-            warn("negative_durations", format!("{spans} of the {side} end before they start; their duration is taken as 0"));
+            warn(
+                "negative_durations",
+                format!(
+                    "{spans} of the {side} end before they start; their duration is taken as 0"
+                ),
+            );
         }
         if self.oddities.without_service > 0 {
             let spans = text::counted(self.oddities.without_service, "span");
-            warn("without_service", format!("{spans} of the {side} have no service.name; they are in `unknown_service`"));
+            warn(
+                "without_service",
+                format!(
+                    "{spans} of the {side} have no service.name; they are in `unknown_service`"
+                ),
+            );
         }
         if self.oddities.invalid_utf8 > 0 {
             let texts = text::counted(self.oddities.invalid_utf8, "text");
-            warn("invalid_utf8", format!("{texts} of the {side} are not UTF-8; bad bytes became U+FFFD"));
+            warn(
+                "invalid_utf8",
+                format!("{texts} of the {side} are not UTF-8; bad bytes became U+FFFD"),
+            );
         }
         if self.early_spans > 0 {
             let spans = text::counted(self.early_spans, "span");
-            warn("early_spans", format!("{spans} of the {side} begin before 1990; their traces are left out"));
+            warn(
+                "early_spans",
+                format!("{spans} of the {side} begin before 1990; their traces are left out"),
+            );
         }
         warnings
     }
@@ -111,7 +142,13 @@ fn read_source(
             notes.rejected_spans += summary.rejected_spans;
             notes.oddities.add(oddities);
             let room = PROBLEMS_SHOWN.saturating_sub(notes.problems.len());
-            notes.problems.extend(summary.problems.iter().take(room).map(|p| format!("{name}: {p}")));
+            notes.problems.extend(
+                summary
+                    .problems
+                    .iter()
+                    .take(room)
+                    .map(|p| format!("{name}: {p}")),
+            );
         }
         Err(error) if source.is_from_folder && error.is::<NoTraces>() && !reading.strict => {
             notes.skipped_files.push(format!("{name} ({error})"));
@@ -141,12 +178,16 @@ fn decode(
     let mut chunk = vec![0; CHUNK_BYTES];
     let mut decompressed: u64 = 0;
     loop {
-        let count = bytes.read(&mut chunk).map_err(|error| damaged(error, decompressed))?;
+        let count = bytes
+            .read(&mut chunk)
+            .map_err(|error| damaged(error, decompressed))?;
         if count == 0 {
             break;
         }
         decompressed += count as u64;
-        decoder.push(&chunk[..count], &mut builder).map_err(NoTraces)?;
+        decoder
+            .push(&chunk[..count], &mut builder)
+            .map_err(NoTraces)?;
         builder.take_sealed().into_iter().try_for_each(&mut *take)?;
     }
     let summary = decoder.finish(&mut builder).map_err(NoTraces)?;
@@ -216,14 +257,23 @@ pub(crate) struct Progress {
 impl Progress {
     pub(crate) fn new(sources: &[&[Source]]) -> Self {
         const WORTH_SHOWING: u64 = 16 << 20;
-        let total: u64 = sources.iter().flat_map(|s| s.iter()).map(Source::stored_bytes).sum();
+        let total: u64 = sources
+            .iter()
+            .flat_map(|s| s.iter())
+            .map(Source::stored_bytes)
+            .sum();
         let is_shown = total >= WORTH_SHOWING && std::io::stderr().is_terminal();
         let bar = is_shown.then(|| {
-            let style = ProgressStyle::with_template("reading {bar:30} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left");
+            let style = ProgressStyle::with_template(
+                "reading {bar:30} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left",
+            );
             let bar = ProgressBar::new(total);
             style.map_or(bar.clone(), |style| bar.with_style(style))
         });
-        Self { bar, bytes: AtomicU64::new(0) }
+        Self {
+            bar,
+            bytes: AtomicU64::new(0),
+        }
     }
 
     fn add(&self, count: u64) {

@@ -53,26 +53,33 @@ impl Mark {
 
 /// The keys that get a table: entry points and those that were asked for.
 pub(super) fn shown_keys(diff: &Diff) -> impl Iterator<Item = &KeyDiff> {
-    diff.keys.iter().filter(|key| key.role != KeyRole::Scanned && !key.groups.is_empty())
+    diff.keys
+        .iter()
+        .filter(|key| key.role != KeyRole::Scanned && !key.groups.is_empty())
 }
 
 /// The title of a key's table.
 pub(super) fn title(key: &KeyDiff) -> String {
-    if key.role == KeyRole::EntryPoint { "entry points".to_owned() } else { key.key.clone() }
+    if key.role == KeyRole::EntryPoint {
+        "entry points".to_owned()
+    } else {
+        key.key.clone()
+    }
 }
 
 /// The rows of a key: what changed first, then by traces.
 pub(super) fn rows(key: &KeyDiff) -> Vec<Row<'_>> {
     let mut groups: Vec<&GroupDiff> = key.groups.iter().collect();
     let size = |g: &GroupDiff| std::cmp::Reverse(g.baseline.traces + g.candidate.traces);
-    groups.sort_by(|a, b| {
-        (mark(a), size(a), &a.value).cmp(&(mark(b), size(b), &b.value))
-    });
+    groups.sort_by(|a, b| (mark(a), size(a), &a.value).cmp(&(mark(b), size(b), &b.value)));
     groups.into_iter().map(row).collect()
 }
 
 fn mark(group: &GroupDiff) -> Mark {
-    let verdicts = [group.latency.judgement.verdict, group.errors.judgement.verdict];
+    let verdicts = [
+        group.latency.judgement.verdict,
+        group.errors.judgement.verdict,
+    ];
     let any = |verdict| verdicts.contains(&verdict);
     if any(Verdict::Regressed) {
         Mark::Worse
@@ -100,20 +107,41 @@ fn row(group: &GroupDiff) -> Row<'_> {
 
 /// `a → b`, or one of them where both are the same.
 fn pair(a: &str, b: &str) -> String {
-    if a == b { a.to_owned() } else { format!("{a} → {b}") }
+    if a == b {
+        a.to_owned()
+    } else {
+        format!("{a} → {b}")
+    }
 }
 
 fn quantile(group: &GroupDiff, name: &str) -> String {
-    let (a, b) = (group.baseline.quantiles.get(name), group.candidate.quantiles.get(name));
-    let (Some(a), Some(b)) = (a, b) else { return "–".to_owned() };
+    let (a, b) = (
+        group.baseline.quantiles.get(name),
+        group.candidate.quantiles.get(name),
+    );
+    let (Some(a), Some(b)) = (a, b) else {
+        return "–".to_owned();
+    };
     let change = group.latency.quantiles.get(name).and_then(|q| q.factor);
-    let change = change.map_or(String::new(), |factor| format!(" {}", text::factor_change(factor)));
-    format!("{} → {}{change}", text::duration(a.value_ns), text::duration(b.value_ns))
+    let change = change.map_or(String::new(), |factor| {
+        format!(" {}", text::factor_change(factor))
+    });
+    format!(
+        "{} → {}{change}",
+        text::duration(a.value_ns),
+        text::duration(b.value_ns)
+    )
 }
 
 fn verdict(group: &GroupDiff) -> String {
     let (latency, errors) = (&group.latency.judgement, &group.errors.judgement);
-    let doubt = |strength| if strength == Strength::Suggestive { " (perhaps)" } else { "" };
+    let doubt = |strength| {
+        if strength == Strength::Suggestive {
+            " (perhaps)"
+        } else {
+            ""
+        }
+    };
     let mut words = Vec::new();
     match latency.verdict {
         Verdict::Regressed => words.push(format!("slower{}", doubt(latency.strength))),
@@ -133,13 +161,19 @@ fn verdict(group: &GroupDiff) -> String {
         .filter(|(verdict, _)| *verdict == Verdict::Inconclusive)
         .map(|(_, name)| name)
         .collect::<Vec<_>>();
-    if unclear.is_empty() { "no change".to_owned() } else { format!("unclear: {}", unclear.join(", ")) }
+    if unclear.is_empty() {
+        "no change".to_owned()
+    } else {
+        format!("unclear: {}", unclear.join(", "))
+    }
 }
 
 /// Example traces of a finding: one of each side that has the group, the failed or slowest where that is the point.
 pub(super) fn example_traces(diff: &Diff, finding: &Finding) -> [Option<String>; 2] {
     use tracediff_core::diff::{Aspect, GroupSummary};
-    let Some(key) = diff.keys.iter().find(|key| key.key == finding.key) else { return [None, None] };
+    let Some(key) = diff.keys.iter().find(|key| key.key == finding.key) else {
+        return [None, None];
+    };
     let pick = |group: &GroupSummary| {
         let ids = &group.exemplars;
         let lists = match finding.aspect {
@@ -149,7 +183,9 @@ pub(super) fn example_traces(diff: &Diff, finding: &Finding) -> [Option<String>;
         lists.into_iter().flatten().next().cloned()
     };
     let value = |list: &[tracediff_core::diff::ValueEvidence]| {
-        list.iter().find(|v| v.value == finding.value).and_then(|v| pick(&v.group))
+        list.iter()
+            .find(|v| v.value == finding.value)
+            .and_then(|v| pick(&v.group))
     };
     match finding.aspect {
         Aspect::NewValue => [None, value(&key.new)],
@@ -167,7 +203,12 @@ pub(super) fn weak_values(diff: &Diff) -> Vec<String> {
     for key in diff.keys.iter().filter(|key| key.role == KeyRole::GroupBy) {
         for (word, list) in [("new", &key.new), ("missing", &key.missing)] {
             weak.extend(list.iter().filter(|v| !v.passes).map(|v| {
-                format!("{word} {}={} ({})", key.key, v.value, text::counted(v.group.traces, "trace"))
+                format!(
+                    "{word} {}={} ({})",
+                    key.key,
+                    v.value,
+                    text::counted(v.group.traces, "trace")
+                )
             }));
         }
     }
@@ -185,7 +226,10 @@ pub(super) fn side_text(side: &tracediff_core::diff::SideQuality) -> String {
         text::percent(side.completeness_ratio),
     );
     if side.mean_weight > 1.0 {
-        text.push_str(&format!(", sampled (stands for {} spans)", text::count(side.counts.weighted_spans.round() as u64)));
+        text.push_str(&format!(
+            ", sampled (stands for {} spans)",
+            text::count(side.counts.weighted_spans.round() as u64)
+        ));
     }
     text
 }
@@ -193,8 +237,16 @@ pub(super) fn side_text(side: &tracediff_core::diff::SideQuality) -> String {
 /// `p < 0.001`, `q = 0.012`.
 pub(super) fn sureness(finding: &Finding) -> String {
     use tracediff_core::diff::Aspect;
-    let letter = if matches!(finding.aspect, Aspect::NewValue | Aspect::MissingValue) { "p" } else { "q" };
-    let strength = if finding.strength == Strength::Suggestive { ", suggestive" } else { "" };
+    let letter = if matches!(finding.aspect, Aspect::NewValue | Aspect::MissingValue) {
+        "p"
+    } else {
+        "q"
+    };
+    let strength = if finding.strength == Strength::Suggestive {
+        ", suggestive"
+    } else {
+        ""
+    };
     match finding.q {
         Some(q) if q < 0.001 => format!("{letter} < 0.001{strength}"),
         Some(q) => format!("{letter} = {q:.3}{strength}"),

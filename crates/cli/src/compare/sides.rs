@@ -30,7 +30,10 @@ const DOCUMENT_SHARE: u64 = 4;
 pub(crate) fn read(args: &CompareArgs) -> anyhow::Result<Sides> {
     let limit_bytes = args.memory_limit.unwrap_or_else(memory::default_limit);
     let query = match &args.query {
-        Some(text) => Some(Query::parse(text).map_err(|e| anyhow!("--where cannot be used\n{}", e.render(text)))?),
+        Some(text) => Some(
+            Query::parse(text)
+                .map_err(|e| anyhow!("--where cannot be used\n{}", e.render(text)))?,
+        ),
         None => None,
     };
     if args.split.is_some() || args.baseline_window.is_some() {
@@ -52,7 +55,13 @@ fn read_two(args: &CompareArgs, query: Option<Query>, limit_bytes: u64) -> anyho
     let [baseline, candidate] = two_inputs(args)?;
     let names = [side_name(&baseline), side_name(&candidate)];
     let (baseline, candidate) = (expand(&baseline)?, expand(&candidate)?);
-    if baseline.iter().chain(&candidate).filter(|s| s.path.is_none()).count() > 1 {
+    if baseline
+        .iter()
+        .chain(&candidate)
+        .filter(|s| s.path.is_none())
+        .count()
+        > 1
+    {
         bail!("standard input (-) can be only one of the sides");
     }
     let progress = Progress::new(&[&baseline, &candidate]);
@@ -62,12 +71,18 @@ fn read_two(args: &CompareArgs, query: Option<Query>, limit_bytes: u64) -> anyho
     let (baseline, candidate) = std::thread::scope(|scope| {
         let other = scope.spawn(|| survey(candidate, reading, half));
         let baseline = survey(baseline, reading, half);
-        let candidate = other.join().map_err(|_| anyhow!("reading the candidate failed"));
+        let candidate = other
+            .join()
+            .map_err(|_| anyhow!("reading the candidate failed"));
         (baseline, candidate)
     });
     let (baseline, candidate) = (baseline?, candidate??);
     let slice_ns = slice_length_ns(&baseline.time.ranges(), &candidate.time.ranges());
-    let filter = Filter { matching: query.into_iter().collect(), excluding: None, scope: scope(args) };
+    let filter = Filter {
+        matching: query.into_iter().collect(),
+        excluding: None,
+        scope: scope(args),
+    };
     let facts = |side: &Survey| {
         let plan = plan(args, &side.time.ranges(), slice_ns);
         take_facts(side, &plan, &filter, reading, half)
@@ -78,7 +93,12 @@ fn read_two(args: &CompareArgs, query: Option<Query>, limit_bytes: u64) -> anyho
     progress.finish();
     check_empty(&taken.0, &names[0], baseline.notes.spans, args)?;
     check_empty(&taken.1, &names[1], candidate.notes.spans, args)?;
-    Ok(Sides { baseline: taken.0, candidate: taken.1, names, warnings })
+    Ok(Sides {
+        baseline: taken.0,
+        candidate: taken.1,
+        names,
+        warnings,
+    })
 }
 
 fn two_inputs(args: &CompareArgs) -> anyhow::Result<[Vec<String>; 2]> {
@@ -89,7 +109,9 @@ fn two_inputs(args: &CompareArgs) -> anyhow::Result<[Vec<String>; 2]> {
             inputs[0].insert(0, baseline.clone());
             inputs[1].insert(0, candidate.clone());
         }
-        [_] => bail!("one input has only one side; name the candidate too, or give windows or --split"),
+        [_] => {
+            bail!("one input has only one side; name the candidate too, or give windows or --split")
+        }
         more => bail!(
             "{} inputs, but there are two sides; give each side as a folder or a quoted glob, or name more files with \
              --baseline and --candidate",
@@ -109,32 +131,63 @@ fn side_name(paths: &[String]) -> String {
 }
 
 /// One input that holds both sides: two windows of it, or two values of one attribute.
-fn read_shared(args: &CompareArgs, query: Option<Query>, limit_bytes: u64) -> anyhow::Result<Sides> {
-    let sources: Vec<Source> = expand(&[&args.paths[..], &args.baseline, &args.candidate].concat())?;
+fn read_shared(
+    args: &CompareArgs,
+    query: Option<Query>,
+    limit_bytes: u64,
+) -> anyhow::Result<Sides> {
+    let sources: Vec<Source> =
+        expand(&[&args.paths[..], &args.baseline, &args.candidate].concat())?;
     let progress = Progress::new(&[&sources]);
     let reading = reading(args, limit_bytes, &progress);
     let all = survey(sources, reading, limit_bytes)?;
     let mut warnings = all.notes.warnings("input");
-    let extent = all.time.extent_ns().ok_or_else(|| anyhow!("the input holds no spans"))?;
-    let base = Filter { matching: query.into_iter().collect(), excluding: None, scope: scope(args) };
-    let (ranges, filters, names) = match (&args.split, &args.baseline_window, &args.candidate_window) {
+    let extent = all
+        .time
+        .extent_ns()
+        .ok_or_else(|| anyhow!("the input holds no spans"))?;
+    let base = Filter {
+        matching: query.into_iter().collect(),
+        excluding: None,
+        scope: scope(args),
+    };
+    let (ranges, filters, names) = match (
+        &args.split,
+        &args.baseline_window,
+        &args.candidate_window,
+    ) {
         (Some(split), ..) => {
             let (filters, names) = split_filters(split, &base)?;
             ([all.time.ranges(), all.time.ranges()], filters, names)
         }
         (None, Some(baseline), Some(candidate)) => {
-            let windows = [window::parse(baseline, extent)?, window::parse(candidate, extent)?];
+            let windows = [
+                window::parse(baseline, extent)?,
+                window::parse(candidate, extent)?,
+            ];
             if windows[0].intersection(&windows[1]).is_some() {
-                bail!("the windows {baseline} and {candidate} overlap; a trace can be on one side only");
+                bail!(
+                    "the windows {baseline} and {candidate} overlap; a trace can be on one side only"
+                );
             }
             let ranges = windows.map(|w| occupied_in(&all.time, w));
-            (ranges, [base.clone(), base], [baseline.clone(), candidate.clone()])
+            (
+                ranges,
+                [base.clone(), base],
+                [baseline.clone(), candidate.clone()],
+            )
         }
         _ => bail!("give both --baseline-window and --candidate-window"),
     };
     let slice_ns = slice_length_ns(&ranges[0], &ranges[1]);
     let facts = |side: usize| -> anyhow::Result<Taken> {
-        take_facts(&all, &plan(args, &ranges[side], slice_ns), &filters[side], reading, limit_bytes)
+        take_facts(
+            &all,
+            &plan(args, &ranges[side], slice_ns),
+            &filters[side],
+            reading,
+            limit_bytes,
+        )
     };
     let (mut baseline, mut candidate) = (facts(0)?, facts(1)?);
     progress.finish();
@@ -152,13 +205,26 @@ fn read_shared(args: &CompareArgs, query: Option<Query>, limit_bytes: u64) -> an
     candidate.facts.quality.traces_outside_window = 0;
     check_empty(&baseline.facts, &names[0], all.notes.spans, args)?;
     check_empty(&candidate.facts, &names[1], all.notes.spans, args)?;
-    Ok(Sides { baseline: baseline.facts, candidate: candidate.facts, names, warnings })
+    Ok(Sides {
+        baseline: baseline.facts,
+        candidate: candidate.facts,
+        names,
+        warnings,
+    })
 }
 
 /// The parts of a window around which data is: a window that reaches past the data is not empty time.
 fn occupied_in(time: &OccupiedTime, window: Window) -> Vec<Window> {
-    let parts: Vec<Window> = time.ranges().iter().filter_map(|r| r.intersection(&window)).collect();
-    if parts.is_empty() { vec![window] } else { parts }
+    let parts: Vec<Window> = time
+        .ranges()
+        .iter()
+        .filter_map(|r| r.intersection(&window))
+        .collect();
+    if parts.is_empty() {
+        vec![window]
+    } else {
+        parts
+    }
 }
 
 /// `KEY=BASELINE,CANDIDATE`: spans with one value against spans with the other.
@@ -183,15 +249,25 @@ fn split_filters(split: &str, base: &Filter) -> anyhow::Result<([Filter; 2], [St
         filter
     };
     let names = [format!("{key}={baseline}"), format!("{key}={candidate}")];
-    Ok(([filter(baseline, candidate), filter(candidate, baseline)], names))
+    Ok((
+        [filter(baseline, candidate), filter(candidate, baseline)],
+        names,
+    ))
 }
 
 fn reading<'a>(args: &CompareArgs, limit_bytes: u64, progress: &'a Progress) -> Reading<'a> {
-    Reading { strict: args.strict, max_document_bytes: limit_bytes / DOCUMENT_SHARE, progress }
+    Reading {
+        strict: args.strict,
+        max_document_bytes: limit_bytes / DOCUMENT_SHARE,
+        progress,
+    }
 }
 
 fn plan(args: &CompareArgs, ranges: &[Window], slice_ns: i64) -> Plan {
-    Plan { slicing: Slicing::cut(ranges, slice_ns), group_by: args.keys.clone() }
+    Plan {
+        slicing: Slicing::cut(ranges, slice_ns),
+        group_by: args.keys.clone(),
+    }
 }
 
 /// An empty side is bad input: say what was there and why nothing was left.
@@ -203,14 +279,22 @@ fn check_empty(facts: &Facts, name: &str, read: u64, args: &CompareArgs) -> anyh
         bail!("{name} holds no spans, so there is nothing to compare");
     }
     if args.split.is_some() {
-        bail!("no trace has {name}{}; check the key and the value", also_where(args));
+        bail!(
+            "no trace has {name}{}; check the key and the value",
+            also_where(args)
+        );
     }
     if args.baseline_window.is_some() {
         bail!("no trace begins in the window {name}{}", also_where(args));
     }
-    bail!("none of the {read} spans of {name} matches --where `{}`", args.query.as_deref().unwrap_or_default());
+    bail!(
+        "none of the {read} spans of {name} matches --where `{}`",
+        args.query.as_deref().unwrap_or_default()
+    );
 }
 
 fn also_where(args: &CompareArgs) -> String {
-    args.query.as_ref().map_or(String::new(), |query| format!(" and matches --where `{query}`"))
+    args.query.as_ref().map_or(String::new(), |query| {
+        format!(" and matches --where `{query}`")
+    })
 }

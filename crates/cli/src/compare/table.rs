@@ -17,8 +17,12 @@ const WIDTHS: std::ops::RangeInclusive<usize> = 60..=160;
 
 /// The width to write for.
 pub(super) fn width(is_terminal: bool) -> usize {
-    let terminal = terminal_size::terminal_size().filter(|_| is_terminal).map(|(width, _)| usize::from(width.0));
-    terminal.unwrap_or(DEFAULT_WIDTH).clamp(*WIDTHS.start(), *WIDTHS.end())
+    let terminal = terminal_size::terminal_size()
+        .filter(|_| is_terminal)
+        .map(|(width, _)| usize::from(width.0));
+    terminal
+        .unwrap_or(DEFAULT_WIDTH)
+        .clamp(*WIDTHS.start(), *WIDTHS.end())
 }
 
 /// The diff as text, with styles that the stream strips where they are not wanted.
@@ -36,7 +40,11 @@ pub(super) fn write(diff: &Diff, names: &[String; 2], top: usize, width: usize) 
 fn header(diff: &Diff, names: &[String; 2], width: usize) -> String {
     let quality = &diff.quality;
     let side = |title: &str, name: &str, side| {
-        vec![Cell::styled(title, BOLD), Cell::plain(name), Cell::plain(rows::side_text(side))]
+        vec![
+            Cell::styled(title, BOLD),
+            Cell::plain(name),
+            Cell::plain(rows::side_text(side)),
+        ]
     };
     let sides = [
         side("baseline", &names[0], &quality.baseline),
@@ -58,7 +66,10 @@ fn more(count: usize, what: &str) -> String {
     if count == 0 {
         return String::new();
     }
-    format!("{DIM}  and {} more {what} (--top N shows more){DIM:#}\n", text::count(count as u64))
+    format!(
+        "{DIM}  and {} more {what} (--top N shows more){DIM:#}\n",
+        text::count(count as u64)
+    )
 }
 
 fn style(mark: Mark) -> Style {
@@ -73,7 +84,11 @@ fn style(mark: Mark) -> Style {
 }
 
 fn findings(diff: &Diff, top: usize, width: usize) -> String {
-    let own: Vec<&Finding> = diff.findings.iter().filter(|f| f.same_as.is_none()).collect();
+    let own: Vec<&Finding> = diff
+        .findings
+        .iter()
+        .filter(|f| f.same_as.is_none())
+        .collect();
     if own.is_empty() {
         return String::new();
     }
@@ -83,8 +98,15 @@ fn findings(diff: &Diff, top: usize, width: usize) -> String {
         let style = style(mark);
         let name = format!("{} {}", finding.key, finding.value);
         let head = cut(&name, width.saturating_sub(4));
-        out.push_str(&format!("{style}{}{style:#} {BOLD}{head}{BOLD:#}\n", mark.sign()));
-        let text = wrap(&format!("  {} ({})", finding.text, rows::sureness(finding)), width, 2);
+        out.push_str(&format!(
+            "{style}{}{style:#} {BOLD}{head}{BOLD:#}\n",
+            mark.sign()
+        ));
+        let text = wrap(
+            &format!("  {} ({})", finding.text, rows::sureness(finding)),
+            width,
+            2,
+        );
         out.push_str(&format!("{style}{text}{style:#}\n"));
         let traces: Vec<String> = ["baseline", "candidate"]
             .into_iter()
@@ -117,13 +139,25 @@ fn key_table(key: &KeyDiff, top: usize, width: usize) -> String {
     let mut table = vec![cells(Cell::plain(" "), Cell::plain(""), heads)];
     let rows = rows::rows(key);
     for row in rows.iter().take(top) {
-        let Row { value, mark, traces, median, p95, errors, verdict } = row;
+        let Row {
+            value,
+            mark,
+            traces,
+            median,
+            p95,
+            errors,
+            verdict,
+        } = row;
         let style = style(*mark);
         let plain = [traces, median, p95, errors].map(|text| Cell::plain(text.as_str()));
         let [traces, median, p95, errors] = plain;
         let verdict = Cell::styled(verdict.as_str(), style);
         let texts = [traces, median, p95, errors, verdict];
-        table.push(cells(Cell::styled(mark.sign(), style), Cell::plain(*value), texts));
+        table.push(cells(
+            Cell::styled(mark.sign(), style),
+            Cell::plain(*value),
+            texts,
+        ));
     }
     let mut out = section(&rows::title(key));
     out.push_str(&lines(&table, 1, width));
@@ -135,17 +169,34 @@ fn footer(diff: &Diff, top: usize, width: usize) -> String {
     let mut out = String::new();
     let weak = rows::weak_values(diff);
     if !weak.is_empty() {
-        let mut text = format!("On one side only, too few to count: {}", weak[..weak.len().min(top)].join(", "));
+        let mut text = format!(
+            "On one side only, too few to count: {}",
+            weak[..weak.len().min(top)].join(", ")
+        );
         if weak.len() > top {
-            text.push_str(&format!(" and {} more", text::count((weak.len() - top) as u64)));
+            text.push_str(&format!(
+                " and {} more",
+                text::count((weak.len() - top) as u64)
+            ));
         }
         out.push_str(&format!("\n{DIM}{}{DIM:#}\n", wrap(&text, width, 0)));
     }
     if !diff.left_out.is_empty() {
-        let keys: Vec<&str> = diff.left_out.iter().take(top).map(|key| key.key.as_str()).collect();
-        let mut text = format!("Not compared, as they look like identifiers: {}", keys.join(", "));
+        let keys: Vec<&str> = diff
+            .left_out
+            .iter()
+            .take(top)
+            .map(|key| key.key.as_str())
+            .collect();
+        let mut text = format!(
+            "Not compared, as they look like identifiers: {}",
+            keys.join(", ")
+        );
         if diff.left_out.len() > top {
-            text.push_str(&format!(" and {} more", text::count((diff.left_out.len() - top) as u64)));
+            text.push_str(&format!(
+                " and {} more",
+                text::count((diff.left_out.len() - top) as u64)
+            ));
         }
         out.push_str(&format!("\n{DIM}{}{DIM:#}\n", wrap(&text, width, 0)));
     }

@@ -15,8 +15,14 @@ use crate::stats::quantile::Distribution;
 pub fn compare(baseline: &Facts, candidate: &Facts, policy: &Policy) -> Diff {
     let persistence = persistence(baseline, candidate);
     let context = Context {
-        baseline: SideFacts { facts: baseline, persistence },
-        candidate: SideFacts { facts: candidate, persistence },
+        baseline: SideFacts {
+            facts: baseline,
+            persistence,
+        },
+        candidate: SideFacts {
+            facts: candidate,
+            persistence,
+        },
         policy,
         rates_are_comparable: header::rates_are_comparable(baseline, candidate),
     };

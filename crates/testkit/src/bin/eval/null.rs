@@ -9,11 +9,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tracediff_core::diff::{Aspect, Diff, GroupDiff, GroupSummary, Policy, compare};
 use tracediff_core::facts::histogram::Histogram;
 use tracediff_core::facts::{Facts, KeyRole, Plan};
-use tracediff_core::model::{SpanBatch, Slicing, slice_length_ns};
+use tracediff_core::model::{Slicing, SpanBatch, slice_length_ns};
 use tracediff_core::snapshot::{Selection, occupied_time, take};
 use tracediff_core::stats::Interval;
-use tracediff_core::stats::quantile::Distribution;
 use tracediff_core::stats::Sample;
+use tracediff_core::stats::quantile::Distribution;
 use tracediff_simulate::{Settings, simulate};
 
 /// Tests of one kind.
@@ -81,18 +81,24 @@ pub(crate) fn evaluate(pairs: u64, minutes: f64, rate: f64) -> anyhow::Result<St
                         }
                         let sides = pair_of_windows(pair, minutes, rate)?;
                         let diff = compare(&sides[0], &sides[1], &Policy::default());
-                        let mut all = all.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                        let mut all = all
+                            .lock()
+                            .unwrap_or_else(std::sync::PoisonError::into_inner);
                         all.add(&diff, &sides);
                     }
                 })
             })
             .collect();
         for worker in workers {
-            worker.join().map_err(|_| anyhow::anyhow!("a worker failed"))??;
+            worker
+                .join()
+                .map_err(|_| anyhow::anyhow!("a worker failed"))??;
         }
         Ok(())
     })?;
-    let all = all.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let all = all
+        .into_inner()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
     Ok(all.report(pairs, minutes, rate))
 }
 
@@ -113,10 +119,16 @@ fn pair_of_windows(pair: u64, minutes: f64, rate: f64) -> anyhow::Result<[Facts;
     let ranges: Vec<_> = batches.iter().map(|b| occupied_time(b).ranges()).collect();
     let slice_ns = slice_length_ns(&ranges[0], &ranges[1]);
     let facts = |batches: &[SpanBatch], ranges| {
-        let plan = Plan { slicing: Slicing::cut(ranges, slice_ns), group_by: Vec::new() };
+        let plan = Plan {
+            slicing: Slicing::cut(ranges, slice_ns),
+            group_by: Vec::new(),
+        };
         take(batches, &plan, &Selection::default(), 0, 1).facts
     };
-    Ok([facts(&batches[0], &ranges[0]), facts(&batches[1], &ranges[1])])
+    Ok([
+        facts(&batches[0], &ranges[0]),
+        facts(&batches[1], &ranges[1]),
+    ])
 }
 
 fn role_name(role: KeyRole) -> &'static str {
@@ -142,7 +154,8 @@ impl Outcome {
             for group in &key.groups {
                 self.add_group(role_name(key.role), group);
                 if key.role != KeyRole::Scanned {
-                    for (side, facts) in [&group.baseline, &group.candidate].into_iter().zip(sides) {
+                    for (side, facts) in [&group.baseline, &group.candidate].into_iter().zip(sides)
+                    {
                         self.add_quantiles(&key.key, &group.value, side, facts);
                     }
                 }
@@ -155,13 +168,26 @@ impl Outcome {
         let is_finding = |v| matches!(v, Regressed | Improved | Increased | Decreased);
         let latency = &group.latency;
         let mut tally = |aspect, p, finding, covered| {
-            self.tallies.entry((role, aspect)).or_default().add(p, finding, covered);
+            self.tallies
+                .entry((role, aspect))
+                .or_default()
+                .add(p, finding, covered);
         };
         let judgement = latency.judgement;
         if judgement.p.is_some() {
             let covered = covers(latency.delta_interval, 0.0);
-            tally("latency (δ)", judgement.p, is_finding(judgement.verdict), covered);
-            tally("mean duration", None, false, covers(latency.mean_interval_ns, 0.0));
+            tally(
+                "latency (δ)",
+                judgement.p,
+                is_finding(judgement.verdict),
+                covered,
+            );
+            tally(
+                "mean duration",
+                None,
+                false,
+                covers(latency.mean_interval_ns, 0.0),
+            );
             for (name, quantile) in &latency.quantiles {
                 tally(name, None, false, covers(quantile.factor_interval, 1.0));
             }
@@ -170,7 +196,11 @@ impl Outcome {
         if judgement.p.is_some() && group.baseline.errors + group.candidate.errors > 0 {
             let covered = covers(group.errors.interval, 0.0);
             tally(
-                if group.errors.test == "exact" { "errors (exact)" } else { "errors (clustered)" },
+                if group.errors.test == "exact" {
+                    "errors (exact)"
+                } else {
+                    "errors (clustered)"
+                },
                 judgement.p,
                 is_finding(judgement.verdict),
                 covered,
@@ -178,27 +208,55 @@ impl Outcome {
         }
         if let Some(calls) = group.calls.filter(|c| c.judgement.p.is_some()) {
             let covered = covers(calls.factor_interval, 1.0);
-            tally("calls per trace", calls.judgement.p, is_finding(calls.judgement.verdict), covered);
+            tally(
+                "calls per trace",
+                calls.judgement.p,
+                is_finding(calls.judgement.verdict),
+                covered,
+            );
         }
         if group.baseline.traces.min(group.candidate.traces) >= 20 {
-            tally("rate", group.rate.p, false, covers(group.rate.factor_interval, 1.0));
+            tally(
+                "rate",
+                group.rate.p,
+                false,
+                covers(group.rate.factor_interval, 1.0),
+            );
         }
     }
 
     fn add_quantiles(&mut self, key: &str, value: &str, side: &GroupSummary, facts: &Facts) {
-        let Some(group) = facts.keys().get(key).and_then(|k| k.groups.get(value)) else { return };
-        let entry = self.quantiles.entry((key.to_owned(), value.to_owned())).or_default();
+        let Some(group) = facts.keys().get(key).and_then(|k| k.groups.get(value)) else {
+            return;
+        };
+        let entry = self
+            .quantiles
+            .entry((key.to_owned(), value.to_owned()))
+            .or_default();
         entry.0.merge(&group.total().histogram);
-        entry.1.extend(side.quantiles.iter().map(|(name, q)| (*name, q.interval_ns)));
+        entry.1.extend(
+            side.quantiles
+                .iter()
+                .map(|(name, q)| (*name, q.interval_ns)),
+        );
     }
 
     /// Share of a window's quantile intervals that hold the quantile of all windows together.
     fn quantile_coverage(&self) -> BTreeMap<&'static str, (u64, u64)> {
         let mut coverage: BTreeMap<&'static str, (u64, u64)> = BTreeMap::new();
         for (histogram, intervals) in self.quantiles.values() {
-            let counts: Vec<_> = histogram.buckets().map(|(bucket, w)| (0, bucket, w)).collect();
-            let sample = Sample { counts: counts.into(), slices: 1, ..Sample::default() };
-            let Some(all) = Distribution::new(&sample) else { continue };
+            let counts: Vec<_> = histogram
+                .buckets()
+                .map(|(bucket, w)| (0, bucket, w))
+                .collect();
+            let sample = Sample {
+                counts: counts.into(),
+                slices: 1,
+                ..Sample::default()
+            };
+            let Some(all) = Distribution::new(&sample) else {
+                continue;
+            };
             for (name, interval) in intervals {
                 let share: f64 = name[1..].parse::<f64>().unwrap_or(50.0) / 100.0;
                 let truth = all.value_at(share);
@@ -220,7 +278,11 @@ impl Outcome {
             self.spans
         );
         let percent = |part: u64, whole: u64| {
-            if whole == 0 { "–".to_owned() } else { format!("{:.2} %", 100.0 * part as f64 / whole as f64) }
+            if whole == 0 {
+                "–".to_owned()
+            } else {
+                format!("{:.2} %", 100.0 * part as f64 / whole as f64)
+            }
         };
         let mut total = Tally::default();
         for ((role, aspect), t) in &self.tallies {
