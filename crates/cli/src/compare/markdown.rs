@@ -1,6 +1,7 @@
 //! The diff for a pull-request comment: bounded, with the details folded away.
 
-use tracediff_core::diff::{Diff, Finding, KeyDiff};
+use tracediff_core::diff::{Diff, KeyDiff};
+use tracediff_core::facts::KeyRole;
 
 use super::rows::{self, Mark};
 
@@ -38,33 +39,38 @@ pub(super) fn write(diff: &Diff, names: &[String; 2], top: usize) -> String {
 }
 
 fn findings(diff: &Diff, top: usize) -> String {
-    let own: Vec<&Finding> = diff
-        .findings
-        .iter()
-        .filter(|f| f.same_as.is_none())
-        .collect();
-    if own.is_empty() {
+    let subjects = rows::subjects(diff);
+    if subjects.is_empty() {
         return String::new();
     }
-    let mut out = String::from("\n| | what | change | sure | traces |\n|---|---|---|---|---|\n");
-    for finding in own.iter().take(top) {
-        let traces: Vec<String> = rows::example_traces(diff, finding)
+    let mut out = String::from("\n| | what | change | traces |\n|---|---|---|---|\n");
+    for subject in subjects.iter().take(top) {
+        let first = subject.findings[0];
+        let traces: Vec<String> = rows::example_traces(diff, first)
             .into_iter()
             .flatten()
             .map(|id| format!("`{id}`"))
             .collect();
+        let changes: Vec<String> = subject
+            .findings
+            .iter()
+            .map(|f| escape(&format!("{} ({})", f.text, rows::sureness(f))))
+            .collect();
         out.push_str(&format!(
-            "| {} | {} `{}` | {} | {} | {} |\n",
-            Mark::of(finding).sign(),
-            escape(&finding.key),
-            code(&finding.value),
-            escape(&finding.text),
-            escape(&rows::sureness(finding)),
-            traces.join(" → "),
+            "| {} | {} `{}` | {} | {} |\n",
+            Mark::of(first).sign(),
+            if first.role == KeyRole::EntryPoint {
+                "entry point".to_owned()
+            } else {
+                escape(&first.key)
+            },
+            code(&first.value),
+            changes.join("<br>"),
+            traces.join("<br>"),
         ));
     }
-    if own.len() > top {
-        out.push_str(&format!("\nand {} more findings.\n", own.len() - top));
+    if subjects.len() > top {
+        out.push_str(&format!("\nand {} more.\n", subjects.len() - top));
     }
     out
 }

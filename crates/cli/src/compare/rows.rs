@@ -3,6 +3,9 @@
 use tracediff_core::diff::{Diff, Finding, GroupDiff, KeyDiff, Strength, Verdict, text};
 use tracediff_core::facts::KeyRole;
 
+/// Stands where there are too few spans for a number.
+pub(super) const NOT_ENOUGH: &str = "–";
+
 /// A group's row.
 pub(super) struct Row<'a> {
     pub(super) value: &'a str,
@@ -120,7 +123,7 @@ fn quantile(group: &GroupDiff, name: &str) -> String {
         group.candidate.quantiles.get(name),
     );
     let (Some(a), Some(b)) = (a, b) else {
-        return "–".to_owned();
+        return NOT_ENOUGH.to_owned();
     };
     let change = group.latency.quantiles.get(name).and_then(|q| q.factor);
     let change = change.map_or(String::new(), |factor| {
@@ -165,6 +168,37 @@ fn verdict(group: &GroupDiff) -> String {
         "no change".to_owned()
     } else {
         format!("unclear: {}", unclear.join(", "))
+    }
+}
+
+/// Findings about one value of one key, most important first.
+pub(super) struct Subject<'a> {
+    pub(super) findings: Vec<&'a Finding>,
+}
+
+/// The findings by what they are about, each subject where its first finding stands. What only repeats another
+/// finding under another key is left out.
+pub(super) fn subjects(diff: &Diff) -> Vec<Subject<'_>> {
+    let mut subjects: Vec<Subject<'_>> = Vec::new();
+    for finding in diff.findings.iter().filter(|f| f.same_as.is_none()) {
+        let same = |s: &&mut Subject<'_>| {
+            s.findings[0].key == finding.key && s.findings[0].value == finding.value
+        };
+        match subjects.iter_mut().find(same) {
+            Some(subject) => subject.findings.push(finding),
+            None => subjects.push(Subject {
+                findings: vec![finding],
+            }),
+        }
+    }
+    subjects
+}
+
+/// `entry point web: GET /`, `service.version=1.5.0`.
+pub(super) fn subject_name(finding: &Finding) -> String {
+    match finding.role {
+        KeyRole::EntryPoint => format!("entry point {}", finding.value),
+        _ => format!("{} {}", finding.key, finding.value),
     }
 }
 

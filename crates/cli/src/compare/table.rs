@@ -1,7 +1,7 @@
 //! The diff for a terminal: one sentence, the data's quality, what changed, then a table per key.
 
 use anstyle::{AnsiColor, Style};
-use tracediff_core::diff::{Diff, Finding, KeyDiff, text};
+use tracediff_core::diff::{Diff, KeyDiff, text};
 
 use super::columns::{Cell, cut, lines, wrap};
 use super::rows::{self, Mark, Row};
@@ -84,40 +84,41 @@ fn style(mark: Mark) -> Style {
 }
 
 fn findings(diff: &Diff, top: usize, width: usize) -> String {
-    let own: Vec<&Finding> = diff
-        .findings
-        .iter()
-        .filter(|f| f.same_as.is_none())
-        .collect();
-    if own.is_empty() {
+    let subjects = rows::subjects(diff);
+    if subjects.is_empty() {
         return String::new();
     }
     let mut out = section("what changed");
-    for finding in own.iter().take(top) {
-        let mark = Mark::of(finding);
-        let style = style(mark);
-        let name = format!("{} {}", finding.key, finding.value);
-        let head = cut(&name, width.saturating_sub(4));
+    for subject in subjects.iter().take(top) {
+        let first = subject.findings[0];
+        let head_style = style(Mark::of(first));
+        let name = cut(&rows::subject_name(first), width.saturating_sub(4));
         out.push_str(&format!(
-            "{style}{}{style:#} {BOLD}{head}{BOLD:#}\n",
-            mark.sign()
+            "{head_style}{}{head_style:#} {BOLD}{name}{BOLD:#}\n",
+            Mark::of(first).sign()
         ));
-        let text = wrap(
-            &format!("  {} ({})", finding.text, rows::sureness(finding)),
-            width,
-            2,
-        );
-        out.push_str(&format!("{style}{text}{style:#}\n"));
+        for finding in &subject.findings {
+            let style = style(Mark::of(finding));
+            let text = wrap(
+                &format!("{} ({})", finding.text, rows::sureness(finding)),
+                width - 4,
+                2,
+            );
+            out.push_str(&format!(
+                "    {style}{}{style:#}\n",
+                text.replace('\n', "\n    ")
+            ));
+        }
         let traces: Vec<String> = ["baseline", "candidate"]
             .into_iter()
-            .zip(rows::example_traces(diff, finding))
+            .zip(rows::example_traces(diff, first))
             .filter_map(|(side, id)| Some(format!("{side} {}", id?)))
             .collect();
         if !traces.is_empty() {
-            out.push_str(&format!("{DIM}  traces: {}{DIM:#}\n", traces.join("  ")));
+            out.push_str(&format!("    {DIM}e.g. {}{DIM:#}\n", traces.join(", ")));
         }
     }
-    out.push_str(&more(own.len().saturating_sub(top), "findings"));
+    out.push_str(&more(subjects.len().saturating_sub(top), "of these"));
     out
 }
 
@@ -125,7 +126,9 @@ fn key_table(key: &KeyDiff, top: usize, width: usize) -> String {
     /// Widths from which the columns that can be done without are shown.
     const WITH_TRACES: usize = 90;
     const WITH_P95: usize = 104;
-    let (with_traces, with_p95) = (width >= WITH_TRACES, width >= WITH_P95);
+    let rows = rows::rows(key);
+    let has_p95 = rows.iter().take(top).any(|row| row.p95 != rows::NOT_ENOUGH);
+    let (with_traces, with_p95) = (width >= WITH_TRACES, width >= WITH_P95 && has_p95);
     let cells = |mark: Cell, value: Cell, texts: [Cell; 5]| {
         let [traces, median, p95, errors, verdict] = texts;
         let mut cells = vec![mark, value];
@@ -137,7 +140,6 @@ fn key_table(key: &KeyDiff, top: usize, width: usize) -> String {
     };
     let heads = ["traces", "median", "p95", "errors", ""].map(|text| Cell::styled(text, DIM));
     let mut table = vec![cells(Cell::plain(" "), Cell::plain(""), heads)];
-    let rows = rows::rows(key);
     for row in rows.iter().take(top) {
         let Row {
             value,

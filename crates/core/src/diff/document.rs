@@ -378,6 +378,9 @@ pub struct Finding {
     pub severity: Option<Severity>,
     /// The corrected p-value; the plain one for new and missing values.
     pub q: Option<f64>,
+    /// How big it is, in the aspect's own measure: |Cliff's δ| for latency, difference of the ratio for errors, share
+    /// of traces for new and missing values, |ln(factor)| for calls.
+    pub effect: f64,
     /// The finding in words.
     pub text: String,
     /// The id of an earlier finding about exactly the same spans under another key.

@@ -1,5 +1,6 @@
 //! Findings: everything in a diff that passed the policy, in words, most important first.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use super::document::{
@@ -13,7 +14,6 @@ struct Candidate {
     finding: Finding,
     /// Equal for groups of exactly the same spans.
     spans: (u64, u128, u64, u128),
-    size: f64,
 }
 
 /// All findings of these keys.
@@ -42,7 +42,7 @@ pub(super) fn collect(keys: &[KeyDiff], can_confirm: bool) -> Vec<Finding> {
     found.sort_by(|a, b| {
         importance(&a.finding)
             .cmp(&importance(&b.finding))
-            .then(b.size.total_cmp(&a.size))
+            .then(b.finding.effect.total_cmp(&a.finding.effect))
             .then_with(|| a.finding.id.cmp(&b.finding.id))
     });
     mark_echoes(&mut found);
@@ -52,34 +52,29 @@ pub(super) fn collect(keys: &[KeyDiff], can_confirm: bool) -> Vec<Finding> {
         .collect()
 }
 
-/// Lower is more important.
-fn importance(finding: &Finding) -> (bool, u8, std::cmp::Reverse<Option<Severity>>) {
-    let is_entry = finding.role == KeyRole::EntryPoint;
-    let is_scanned = finding.role == KeyRole::Scanned;
-    let class = match (finding.aspect, finding.verdict) {
-        (Aspect::Errors, Verdict::Regressed) => 0,
-        (Aspect::Latency, Verdict::Regressed) => 1,
-        (Aspect::NewValue, _) => 6,
-        (Aspect::MissingValue, _) => 7,
-        (Aspect::Calls, _) => 10,
-        _ => 8,
-    };
-    let by_role = if is_entry {
-        0
-    } else if is_scanned {
-        4
-    } else {
-        2
+/// Lower is more important: what users notice, then what was asked for, what is new or gone, what was found, what got
+/// better, and last what is only called more or less often.
+fn importance(finding: &Finding) -> (bool, u8, Reverse<Option<Severity>>) {
+    use KeyRole::{EntryPoint, GroupBy, Scanned};
+    let class = match (finding.aspect, finding.verdict, finding.role) {
+        (Aspect::Errors, Verdict::Regressed, EntryPoint) => 0,
+        (Aspect::Latency, Verdict::Regressed, EntryPoint) => 1,
+        (Aspect::Errors, Verdict::Regressed, GroupBy) => 2,
+        (Aspect::Latency, Verdict::Regressed, GroupBy) => 3,
+        (Aspect::NewValue, ..) => 4,
+        (Aspect::MissingValue, ..) => 5,
+        (Aspect::Errors, Verdict::Regressed, Scanned) => 6,
+        (Aspect::Latency, Verdict::Regressed, Scanned) => 7,
+        (Aspect::Errors | Aspect::Latency, _, EntryPoint) => 8,
+        (Aspect::Errors | Aspect::Latency, _, GroupBy) => 9,
+        (Aspect::Errors | Aspect::Latency, _, Scanned) => 11,
+        (Aspect::Calls, _, GroupBy | EntryPoint) => 10,
+        (Aspect::Calls, _, Scanned) => 12,
     };
     (
         finding.strength == Strength::Suggestive,
-        class
-            + if class <= 1 {
-                by_role
-            } else {
-                u8::from(is_scanned) * 3
-            },
-        std::cmp::Reverse(finding.severity),
+        class,
+        Reverse(finding.severity),
     )
 }
 
@@ -118,6 +113,7 @@ fn finding(key: &KeyDiff, value: &str, aspect: Aspect) -> Finding {
         strength: Strength::Confirmed,
         severity: None,
         q: None,
+        effect: 0.0,
         text: String::new(),
         same_as: None,
     }
@@ -147,11 +143,11 @@ fn value_finding(
             verdict,
             strength,
             q: Some(value.p),
+            effect: value.trace_ratio,
             text,
             ..base
         },
         spans,
-        size: group.traces as f64,
     }
 }
 
@@ -179,7 +175,7 @@ fn group_findings(key: &KeyDiff, group: &GroupDiff) -> Vec<Candidate> {
         ),
     ];
     let mut found = Vec::new();
-    for (aspect, judgement, size) in parts {
+    for (aspect, judgement, effect) in parts {
         let Some(judgement) = judgement else { continue };
         if matches!(
             judgement.verdict,
@@ -198,46 +194,46 @@ fn group_findings(key: &KeyDiff, group: &GroupDiff) -> Vec<Candidate> {
             strength: judgement.strength,
             severity: judgement.severity,
             q: judgement.q,
+            effect,
             text,
             ..base
         };
-        found.push(Candidate {
-            finding,
-            spans,
-            size,
-        });
+        found.push(Candidate { finding, spans });
     }
     found
 }
 
-/// `slower: median 8.1 ms → 34 ms (+320 %), p95 …; 93 % of …`.
-pub(super) fn latency_text(group: &GroupDiff) -> String {
+/// `slower: median 8.1 ms → 34 ms (+320 %), p95 13 ms → 47 ms (+259 %)`.
+fn latency_text(group: &GroupDiff) -> String {
     let delta = group.latency.delta.unwrap_or(0.0);
     let word = if delta > 0.0 { "slower" } else { "faster" };
     let mut parts = Vec::new();
     for (name, title) in [("p50", "median"), ("p95", "p95")] {
-        let (a, b) = (
-            group.baseline.quantiles.get(name),
-            group.candidate.quantiles.get(name),
-        );
-        if let (Some(a), Some(b)) = (a, b) {
-            let change = if a.value_ns > 0.0 {
-                format!(" ({})", text::factor_change(b.value_ns / a.value_ns))
-            } else {
-                String::new()
-            };
-            parts.push(format!(
-                "{title} {} → {}{change}",
-                text::duration(a.value_ns),
-                text::duration(b.value_ns)
-            ));
-        }
+        parts.extend(quantile_text(group, name).map(|text| format!("{title} {text}")));
     }
     format!("{word}: {}", parts.join(", "))
 }
 
+/// `8.1 ms → 34 ms (+320 %)`; `None` where a side has too few spans for the quantile.
+pub(super) fn quantile_text(group: &GroupDiff, name: &str) -> Option<String> {
+    let (a, b) = (
+        group.baseline.quantiles.get(name)?,
+        group.candidate.quantiles.get(name)?,
+    );
+    let change = if a.value_ns > 0.0 {
+        format!(" ({})", text::factor_change(b.value_ns / a.value_ns))
+    } else {
+        String::new()
+    };
+    Some(format!(
+        "{} → {}{change}",
+        text::duration(a.value_ns),
+        text::duration(b.value_ns)
+    ))
+}
+
 /// `fails more: 0.3 % → 6.1 %`.
-pub(super) fn errors_text(a: &GroupSummary, b: &GroupSummary) -> String {
+fn errors_text(a: &GroupSummary, b: &GroupSummary) -> String {
     let word = if b.error_ratio > a.error_ratio {
         "fails more"
     } else {

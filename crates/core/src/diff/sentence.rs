@@ -1,8 +1,8 @@
 //! The first sentence: what changed.
 
-use super::document::{Aspect, Finding, KeyDiff, QualityHeader, Strength, Verdict};
-use super::text;
-use crate::facts::{ENDPOINT, KeyRole};
+use super::document::{Aspect, Finding, KeyDiff, QualityHeader, SideQuality, Strength, Verdict};
+use super::{findings, text};
+use crate::facts::{ENDPOINT, ENTRY_POINT, KeyRole, SERVICE};
 
 /// Findings named in one part of the sentence; more are counted.
 const NAMED: usize = 2;
@@ -16,7 +16,7 @@ pub(super) fn write(keys: &[KeyDiff], findings: &[Finding], quality: &QualityHea
     }
     let own: Vec<&Finding> = findings.iter().filter(|f| f.same_as.is_none()).collect();
     let mut parts = Vec::new();
-    parts.extend(changes(&own));
+    parts.extend(changes(keys, &own));
     parts.extend(values(&own, Aspect::NewValue, "new"));
     parts.extend(values(&own, Aspect::MissingValue, "gone"));
     if parts.is_empty() {
@@ -32,47 +32,40 @@ pub(super) fn write(keys: &[KeyDiff], findings: &[Finding], quality: &QualityHea
 }
 
 fn nothing_to_compare(quality: &QualityHeader) -> String {
-    let empty = |spans| spans == 0;
-    let which = match (
-        empty(quality.baseline.counts.spans),
-        empty(quality.candidate.counts.spans),
-    ) {
-        (true, true) => "neither side has",
-        (true, false) => "the baseline has no",
+    let has = |side: &SideQuality| side.counts.spans > 0;
+    let which = match (has(&quality.baseline), has(&quality.candidate)) {
+        (false, false) => "neither side has any",
+        (false, true) => "the baseline has no",
         _ => "the candidate has no",
-    };
-    let which = if which == "neither side has" {
-        "neither side has any".to_owned()
-    } else {
-        which.to_owned()
     };
     format!("Nothing to compare: {which} spans.")
 }
 
-/// Regressions of entry points, or of groups where no entry point regressed; then improvements.
-fn changes(own: &[&Finding]) -> Vec<String> {
-    let of = |verdict: Verdict, is_entry: bool| -> Vec<&Finding> {
-        own.iter()
-            .copied()
-            .filter(|f| {
-                f.verdict == verdict && matches!(f.aspect, Aspect::Errors | Aspect::Latency)
-            })
-            .filter(|f| (f.role == KeyRole::EntryPoint) == is_entry)
-            .collect()
-    };
-    let mut parts = Vec::new();
+/// What got worse, or else better: entry points, and the service that changed most; services or operations where no
+/// entry point changed.
+fn changes(keys: &[KeyDiff], own: &[&Finding]) -> Vec<String> {
     for verdict in [Verdict::Regressed, Verdict::Improved] {
-        let entries = of(verdict, true);
-        let services: Vec<&Finding> = of(verdict, false)
-            .into_iter()
-            .filter(|f| f.role == KeyRole::GroupBy)
-            .collect();
-        let (named, noun) = if entries.is_empty() {
-            (&services, "group")
-        } else {
-            (&entries, "entry point")
+        let is_change = |f: &Finding| {
+            f.verdict == verdict && matches!(f.aspect, Aspect::Errors | Aspect::Latency)
         };
-        parts.extend(named.iter().take(NAMED).map(|f| clause(f)));
+        let subjects = |role: KeyRole| {
+            let mut subjects: Vec<(&str, &str)> = Vec::new();
+            for finding in own.iter().filter(|f| f.role == role && is_change(f)) {
+                let subject = (finding.key.as_str(), finding.value.as_str());
+                if !subjects.contains(&subject) {
+                    subjects.push(subject);
+                }
+            }
+            subjects
+        };
+        let (entries, groups) = (subjects(KeyRole::EntryPoint), subjects(KeyRole::GroupBy));
+        let clause = |subject: (&str, &str)| clause(keys, own, subject, verdict);
+        let named = if entries.is_empty() {
+            &groups
+        } else {
+            &entries
+        };
+        let mut parts: Vec<String> = named.iter().take(NAMED).map(|s| clause(*s)).collect();
         let more = named.len().saturating_sub(NAMED);
         if more > 0 {
             let word = if verdict == Verdict::Regressed {
@@ -80,29 +73,87 @@ fn changes(own: &[&Finding]) -> Vec<String> {
             } else {
                 "better"
             };
-            parts.push(format!("{} more {word}", text::counted(more as u64, noun)));
+            let noun = if entries.is_empty() {
+                "group"
+            } else {
+                "entry point"
+            };
+            parts.push(format!(
+                "{} {word}",
+                text::counted(more as u64, noun).replacen(' ', " more ", 1)
+            ));
         }
-        if verdict == Verdict::Regressed && !entries.is_empty() {
-            parts.extend(
-                services
-                    .first()
-                    .map(|f| format!("most changed: {}", clause(f))),
-            );
+        if !entries.is_empty() {
+            let services = own.iter().filter(|f| f.key == SERVICE && is_change(f));
+            let most = services.max_by(|a, b| {
+                (a.aspect == Aspect::Latency)
+                    .cmp(&(b.aspect == Aspect::Latency))
+                    .then(a.effect.total_cmp(&b.effect))
+            });
+            parts.extend(most.map(|f| {
+                format!(
+                    "of the services, {}",
+                    clause((&f.key, &f.value)).trim_start_matches("service ")
+                )
+            }));
         }
-        if verdict == Verdict::Regressed && !parts.is_empty() {
-            // With something worse, what got better is for the tables.
-            break;
+        if !parts.is_empty() {
+            return parts;
         }
     }
-    parts
+    Vec::new()
 }
 
-fn clause(finding: &Finding) -> String {
-    let text = finding.text.split(", p95").next().unwrap_or(&finding.text);
-    match finding.role {
-        KeyRole::EntryPoint => format!("{} is {text}", finding.value).replace("is fails", "fails"),
-        _ => format!("{} {} is {text}", finding.key, finding.value).replace("is fails", "fails"),
+/// `service pricing fails more (0 % → 3 %) and is slower (median 8.17 ms → 32 ms, +291 %)`.
+fn clause(keys: &[KeyDiff], own: &[&Finding], subject: (&str, &str), verdict: Verdict) -> String {
+    let (key, value) = subject;
+    let name = if key == ENTRY_POINT {
+        value.to_owned()
+    } else {
+        format!("{key} {value}")
+    };
+    let group = keys
+        .iter()
+        .find(|k| k.key == key)
+        .and_then(|k| k.groups.iter().find(|g| g.value == value));
+    let Some(group) = group else { return name };
+    let has = |aspect| {
+        own.iter()
+            .any(|f| f.aspect == aspect && f.verdict == verdict && f.key == key && f.value == value)
+    };
+    let is_worse = verdict == Verdict::Regressed;
+    let mut parts = Vec::new();
+    if has(Aspect::Errors) {
+        let word = if is_worse { "fails more" } else { "fails less" };
+        let (a, b) = (group.baseline.error_ratio, group.candidate.error_ratio);
+        parts.push(format!(
+            "{word} ({} → {})",
+            text::percent(a),
+            text::percent(b)
+        ));
     }
+    if has(Aspect::Latency) {
+        let word = if is_worse { "is slower" } else { "is faster" };
+        // The quantile that moved more is the one to name.
+        let moved = |name: &str| {
+            group
+                .latency
+                .quantiles
+                .get(name)
+                .and_then(|q| q.factor)
+                .map_or(0.0, |f| f.ln().abs())
+        };
+        let (name, title) = if moved("p95") > 1.5 * moved("p50") {
+            ("p95", "p95")
+        } else {
+            ("p50", "median")
+        };
+        let numbers = findings::quantile_text(group, name).map_or(String::new(), |text| {
+            format!(" ({title} {})", text.replace(" (", ", ").replace(')', ""))
+        });
+        parts.push(format!("{word}{numbers}"));
+    }
+    format!("{name} {}", parts.join(" and "))
 }
 
 fn values(own: &[&Finding], aspect: Aspect, word: &str) -> Option<String> {
