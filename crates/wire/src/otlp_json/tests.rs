@@ -135,7 +135,7 @@ fn lenient_scalars() {
         "- | cart: aé\n | kind 0 status 0 | 0 +0",
     );
     check(
-        r#""attributes":null,"events":null,"links":[{"traceId":"00","spanId":"","attributes":[]}]"#,
+        r#""attributes":null,"events":null,"links":null"#,
         "- | cart:  | kind 0 status 0 | 0 +0",
     );
 }
@@ -184,7 +184,16 @@ fn bad_ids_cost_only_their_span() {
         ids(good, "0000000000000000", ""),
         ids(good, "00000000000000a4", r#","parentSpanId":"xyz""#),
         r#"{"traceId":"0af7651916cd43dd8448eb211c80319c"}"#.to_owned(),
-        ids(good, "00000000000000a6", ""),
+        ids(
+            good,
+            "00000000000000a5",
+            r#","links":[{"attributes":[{"key":"k","value":{"intValue":1}}],"spanId":""},{"traceId":"?"}]"#,
+        ),
+        ids(
+            good,
+            "00000000000000a6",
+            r#","links":[{"spanId":"00000000000000a1"}]"#,
+        ),
     ];
     let json = format!(
         "{{\"resourceSpans\":[{{\"scopeSpans\":[{{\"spans\":[\n{}]}}]}}]}}",
@@ -197,7 +206,8 @@ fn bad_ids_cost_only_their_span() {
     0af7651916cd43dd8448eb211c80319c/00000000000000a6 < - | unknown_service: n | kind 0 status 0 | 0 +0
       span.k=v:string
       event 0 "e" 
-    rejected 4: line 3, column 24: traceId: expected 32 hex digits, found 3 characters
+      link 00000000000000000000000000000000/00000000000000a1 "" 
+    rejected 5: line 3, column 24: traceId: expected 32 hex digits, found 3 characters
     "#);
 }
 
