@@ -20,6 +20,7 @@ use crate::error::{DecodeError, Position};
 use crate::json::message::{Elements, Message, Read, ReadAll, skip};
 use crate::json::scalar::Text;
 use crate::json::{Source, path_goes_on};
+use parts::LinkMode;
 use span::Spans;
 use value::KeyValue;
 
@@ -28,8 +29,8 @@ pub use encode::encode_otlp_json;
 /// Decodes one request into the builder and commits it; `line_base` is the number of lines before it in its file.
 ///
 /// Names may be in camelCase or snake_case, unknown ones are ignored. Tempo's answers (`batches`, ids in base64) are
-/// read too. A span whose ids are not valid is left out and counted; a link whose ids are not valid is left out.
-/// An attribute without a value is left out. On an error nothing of the request is kept.
+/// read too. A span whose ids, parent's id or link's ids are not valid is left out and counted (a parent or a
+/// linked id may be absent). An attribute without a value is left out. On an error nothing of the request is kept.
 pub fn decode_otlp_json(
     bytes: &[u8],
     line_base: u64,
@@ -76,6 +77,9 @@ struct Walk<'de, 'b> {
     decoded: Decoded,
     /// Whether parts that need what may come later are put off.
     careful: bool,
+    links: LinkMode,
+    /// A link that makes its span be left out.
+    bad_link: Option<DecodeError>,
     /// Where something is wrong in a part that was put off.
     late_position: Option<Position>,
 }
@@ -87,6 +91,8 @@ impl<'de, 'b> Walk<'de, 'b> {
             builder,
             decoded: Decoded::default(),
             careful,
+            links: LinkMode::Append,
+            bad_link: None,
             late_position: None,
         }
     }

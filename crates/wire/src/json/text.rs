@@ -2,7 +2,7 @@
 
 use tracediff_core::model::double_text;
 
-/// Appends a JSON string.
+/// Appends a JSON string, with the same escapes as serde_json, so that equal values have equal text.
 pub(crate) fn push_string(out: &mut String, text: &str) {
     out.push('"');
     let mut from = 0;
@@ -13,6 +13,8 @@ pub(crate) fn push_string(out: &mut String, text: &str) {
             b'\n' => "\\n",
             b'\r' => "\\r",
             b'\t' => "\\t",
+            0x08 => "\\b",
+            0x0c => "\\f",
             0..0x20 => "",
             _ => continue,
         };
@@ -59,11 +61,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn strings_are_what_serde_json_reads_back() {
-        for text in ["", "plain", "\"q\" \\ \n\r\t\u{1}\u{1f}", "grüße 🦀"] {
+    fn strings_are_what_serde_json_writes() {
+        for text in [
+            "",
+            "plain",
+            "\"q\" \\ \n\r\t\u{8}\u{c}\u{1}\u{1f}",
+            "grüße 🦀",
+        ] {
             let mut out = String::new();
             push_string(&mut out, text);
-            assert_eq!(serde_json::from_str::<String>(&out).unwrap(), text);
+            assert_eq!(out, serde_json::to_string(text).unwrap());
         }
     }
 

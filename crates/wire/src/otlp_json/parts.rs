@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 
 use serde::de::{self, MapAccess, SeqAccess};
-use tracediff_core::model::{SpanId, TraceId};
+use tracediff_core::model::{IdError, SpanId, TraceId};
 
 use super::span::{NANOSECONDS, parse_span_id, parse_trace_id};
 use super::value::KeyValue;
 use super::{Attributes, Target, Walk};
+use crate::error::DecodeError;
 use crate::json::message::{Elements, Message, Read, ReadAll, skip};
 use crate::json::scalar::Text;
 
@@ -67,22 +68,24 @@ impl<'de> Elements<'de> for Links<'_, 'de, '_> {
     fn next<A: SeqAccess<'de>>(&mut self, seq: &mut A) -> Result<bool, A::Error> {
         let seed = Read(Link {
             walk: self.0,
-            trace_id: None,
-            span_id: None,
+            trace_id: TraceId::default(),
+            span_id: SpanId::default(),
             trace_state: Cow::Borrowed(b""),
             attributes: Vec::new(),
+            bad: None,
         });
         Ok(seq.next_element_seed(seed)?.is_some())
     }
 }
 
-/// A link. Its attributes are held back because a link whose ids are not valid is left out.
+/// A link. Its attributes are held back because its ids may come behind them, and a bad one rejects the span.
 struct Link<'w, 'de, 'b> {
     walk: &'w mut Walk<'de, 'b>,
-    trace_id: Option<TraceId>,
-    span_id: Option<SpanId>,
+    trace_id: TraceId,
+    span_id: SpanId,
     trace_state: Cow<'de, [u8]>,
     attributes: Vec<KeyValue<'de>>,
+    bad: Option<DecodeError>,
 }
 
 impl<'de> Message<'de> for Link<'_, 'de, '_> {
@@ -92,10 +95,12 @@ impl<'de> Message<'de> for Link<'_, 'de, '_> {
     fn field<A: MapAccess<'de>>(&mut self, name: &[u8], map: &mut A) -> Result<(), A::Error> {
         match name {
             b"traceId" | b"trace_id" => {
-                self.trace_id = parse_trace_id(&map.next_value_seed(Text)?).ok();
+                let text = map.next_value_seed(Text)?;
+                self.trace_id = self.id("links.traceId", &text, parse_trace_id);
             }
             b"spanId" | b"span_id" => {
-                self.span_id = parse_span_id(&map.next_value_seed(Text)?).ok();
+                let text = map.next_value_seed(Text)?;
+                self.span_id = self.id("links.spanId", &text, parse_span_id);
             }
             b"traceState" | b"trace_state" => self.trace_state = map.next_value_seed(Text)?,
             b"attributes" => map.next_value_seed(ReadAll(Collect(&mut self.attributes)))?,
@@ -105,18 +110,57 @@ impl<'de> Message<'de> for Link<'_, 'de, '_> {
     }
 
     fn end<E: de::Error>(self) -> Result<(), E> {
-        let (Some(trace_id), Some(span_id)) = (self.trace_id, self.span_id) else {
-            return Ok(());
-        };
+        let links = &mut self.walk.links;
+        match (*links, self.bad) {
+            (LinkMode::Append, None) => {}
+            (LinkMode::Append, Some(_)) => return Err(E::custom("a link has a bad id")),
+            (LinkMode::Check, None) => return Ok(()),
+            (LinkMode::Check, Some(why)) => {
+                self.walk.bad_link.get_or_insert(why);
+                return Ok(());
+            }
+        }
         let builder = &mut *self.walk.builder;
         for item in &self.attributes {
             if let Some(value) = &item.value {
                 builder.link_attribute(&item.key, value.borrow());
             }
         }
-        builder.link(trace_id, span_id, &self.trace_state);
+        builder.link(self.trace_id, self.span_id, &self.trace_state);
         Ok(())
     }
+}
+
+impl Link<'_, '_, '_> {
+    /// An id; zero where there is none.
+    fn id<T: Default>(
+        &mut self,
+        field: &str,
+        text: &[u8],
+        parse: impl Fn(&[u8]) -> Result<T, IdError>,
+    ) -> T {
+        match parse(text) {
+            Ok(id) => id,
+            Err(IdError::Zero) => T::default(),
+            Err(_) if text.is_empty() => T::default(),
+            Err(error) => {
+                self.bad.get_or_insert_with(|| DecodeError {
+                    position: self.walk.source.position_of(text),
+                    problem: format!("{field}: {error}"),
+                });
+                T::default()
+            }
+        }
+    }
+}
+
+/// What is done with links that are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LinkMode {
+    /// The builder gets them; a bad one is an error, by which the careful walk begins.
+    Append,
+    /// The builder gets nothing yet; a bad one is noted.
+    Check,
 }
 
 struct Collect<'v, 'de>(&'v mut Vec<KeyValue<'de>>);

@@ -7,7 +7,7 @@ use serde::de::{self, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use tracediff_core::model::{IdError, SpanCore, SpanId, TraceId};
 
-use super::parts::{Events, Links};
+use super::parts::{Events, LinkMode, Links};
 use super::{Attributes, Target, Walk};
 use crate::error::DecodeError;
 use crate::json::message::{Elements, Message, Read, ReadAll, skip};
@@ -111,6 +111,10 @@ impl<'de> Message<'de> for Span<'_, 'de, '_> {
     fn end<E: de::Error>(mut self) -> Result<(), E> {
         self.id_must_be("traceId", self.trace_id.is_some());
         self.id_must_be("spanId", self.span_id.is_some());
+        let late = std::mem::take(&mut self.late);
+        if self.rejection.is_none() {
+            self.rejection = self.walk.check_links(&late)?;
+        }
         let (Some(trace_id), Some(span_id), None) = (self.trace_id, self.span_id, &self.rejection)
         else {
             if self.appended {
@@ -121,18 +125,8 @@ impl<'de> Message<'de> for Span<'_, 'de, '_> {
             }
             return Ok(());
         };
-        for (part, raw) in std::mem::take(&mut self.late) {
-            let name = match part {
-                Part::Attributes => "attributes",
-                Part::Events => "events",
-                Part::Links => "links",
-            };
-            self.walk
-                .read_late(name, raw, |walk, source, bytes| match part {
-                    Part::Attributes => source.read(bytes, ReadAll(span_attributes(walk))),
-                    Part::Events => source.read(bytes, ReadAll(Events(walk))),
-                    Part::Links => source.read(bytes, ReadAll(Links(walk))),
-                })?;
+        for (part, raw) in late {
+            self.walk.read_part(part, raw)?;
         }
         self.walk.builder.end_span(&SpanCore {
             trace_id,
@@ -193,6 +187,37 @@ impl<'de> Span<'_, 'de, '_> {
                 problem: format!("{field}: a span has none"),
             });
         }
+    }
+}
+
+impl<'de> Walk<'de, '_> {
+    /// Why a link among parts that were put off makes its span be left out.
+    fn check_links<E: de::Error>(
+        &mut self,
+        late: &[(Part, &'de RawValue)],
+    ) -> Result<Option<DecodeError>, E> {
+        for (part, raw) in late {
+            if let Part::Links = part {
+                self.links = LinkMode::Check;
+                self.read_part(*part, raw)?;
+                self.links = LinkMode::Append;
+            }
+        }
+        Ok(self.bad_link.take())
+    }
+
+    /// Reads a part that was put off.
+    fn read_part<E: de::Error>(&mut self, part: Part, raw: &'de RawValue) -> Result<(), E> {
+        let name = match part {
+            Part::Attributes => "attributes",
+            Part::Events => "events",
+            Part::Links => "links",
+        };
+        self.read_late(name, raw, |walk, source, bytes| match part {
+            Part::Attributes => source.read(bytes, ReadAll(span_attributes(walk))),
+            Part::Events => source.read(bytes, ReadAll(Events(walk))),
+            Part::Links => source.read(bytes, ReadAll(Links(walk))),
+        })
     }
 }
 

@@ -135,7 +135,7 @@ fn lenient_scalars() {
         "- | cart: aé\n | kind 0 status 0 | 0 +0",
     );
     check(
-        r#""attributes":null,"events":null,"links":[{"traceId":"00","spanId":"","attributes":[]}]"#,
+        r#""attributes":null,"events":null,"links":null"#,
         "- | cart:  | kind 0 status 0 | 0 +0",
     );
 }
@@ -184,7 +184,16 @@ fn bad_ids_cost_only_their_span() {
         ids(good, "0000000000000000", ""),
         ids(good, "00000000000000a4", r#","parentSpanId":"xyz""#),
         r#"{"traceId":"0af7651916cd43dd8448eb211c80319c"}"#.to_owned(),
-        ids(good, "00000000000000a6", ""),
+        ids(
+            good,
+            "00000000000000a5",
+            r#","links":[{"attributes":[{"key":"k","value":{"intValue":1}}],"spanId":""},{"traceId":"?"}]"#,
+        ),
+        ids(
+            good,
+            "00000000000000a6",
+            r#","links":[{"spanId":"00000000000000a1"}]"#,
+        ),
     ];
     let json = format!(
         "{{\"resourceSpans\":[{{\"scopeSpans\":[{{\"spans\":[\n{}]}}]}}]}}",
@@ -197,8 +206,45 @@ fn bad_ids_cost_only_their_span() {
     0af7651916cd43dd8448eb211c80319c/00000000000000a6 < - | unknown_service: n | kind 0 status 0 | 0 +0
       span.k=v:string
       event 0 "e" 
-    rejected 4: line 3, column 24: traceId: expected 32 hex digits, found 3 characters
+      link 00000000000000000000000000000000/00000000000000a1 "" 
+    rejected 5: line 3, column 24: traceId: expected 32 hex digits, found 3 characters
     "#);
+}
+
+/// Each oddity by itself has to end the straight walk.
+#[test]
+fn one_oddity_is_enough_for_a_second_walk() {
+    let resource =
+        r#""resource":{"attributes":[{"key":"service.name","value":{"stringValue":"cart"}}]}"#;
+    let scope = r#""scope":{"name":"lib"}"#;
+    let good = r#"{"traceId":"0af7651916cd43dd8448eb211c80319c","spanId":"00000000000000a1"}"#;
+    let request =
+        |first: &str, second: &str| format!(r#"{{"resourceSpans":[{{{first},{second}}}]}}"#);
+    let scopes = |first: &str, second: &str| format!(r#""scopeSpans":[{{{first},{second}}}]"#);
+    let spans = |spans: &str| format!(r#""spans":[{spans}]"#);
+
+    let expected = decode(&request(resource, &scopes(scope, &spans(good))));
+    assert!(
+        expected.contains("cart") && expected.contains("lib"),
+        "{expected}"
+    );
+    let late_resource = request(&scopes(scope, &spans(good)), resource);
+    assert_eq!(decode(&late_resource), expected);
+    let late_scope = request(resource, &scopes(&spans(good), scope));
+    assert_eq!(decode(&late_scope), expected);
+
+    let bad = r#"{"attributes":[{"key":"bad","value":{"intValue":1}}],"events":[{"name":"bad"}],"traceId":"0af7651916cd43dd8448eb211c80319c","spanId":"?"}"#;
+    let late_id = request(resource, &scopes(scope, &spans(&format!("{bad},{good}"))));
+    let kept_and_why = |json: &str| {
+        let text = decode(json);
+        let (kept, why) = text.split_once("rejected 1: line 1, column ").unwrap();
+        (kept.to_owned(), why.split_once(": ").unwrap().1.to_owned())
+    };
+    let why = "spanId: expected 16 hex digits, found 1 characters\n".to_owned();
+    assert_eq!(kept_and_why(&late_id), (expected.clone(), why.clone()));
+    let link = good.replace('}', r#","links":[{"spanId":"?"}]}"#);
+    let bad_link = request(resource, &scopes(scope, &spans(&format!("{link},{good}"))));
+    assert_eq!(kept_and_why(&bad_link), (expected, format!("links.{why}")));
 }
 
 #[test]
