@@ -429,6 +429,10 @@ fn shared_bit(origin: Origin) -> u8 {
 
 /// Codes with `NONE` as null.
 pub(crate) fn nullable(mut codes: Vec<i32>) -> Int32Array {
+    // Most columns have a value in all rows or in few: a quick look finds the former.
+    if codes.iter().fold(true, |all, code| all & (*code != NONE)) {
+        return Int32Array::from(codes);
+    }
     let nulls = BooleanBuffer::collect_bool(codes.len(), |row| codes[row] != NONE).into();
     for code in &mut codes {
         *code = (*code).max(0);
