@@ -59,7 +59,7 @@ pub(super) fn lines(rows: &[Vec<Cell>], flexible: usize, width: usize) -> String
             pending = width - text.width() + GAP;
             line.push_str(&format!("{}{text}{:#}", cell.style, cell.style));
         }
-        out.push_str(&line);
+        out.push_str(line.trim_end());
         out.push('\n');
     }
     out

@@ -174,7 +174,9 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn span(&mut self, mut message: Message<'_>) -> Result<(), Failure> {
+    fn span(&mut self, message: Message<'_>) -> Result<(), Failure> {
+        // A copy of its own can stay in registers.
+        let mut message = message;
         let missing = Located {
             bytes: b"",
             offset: message.offset(),
@@ -202,6 +204,7 @@ impl Walk<'_> {
                     let invalid = self.link(message.child(&shape::LINK)?)?.err();
                     rejection = rejection.or(invalid);
                 }
+                shape::span::FLAGS => message.fixed32()?,
                 shape::span::STATUS => read_status(message.child(&shape::STATUS)?, &mut span)?,
                 _ => message.skip()?,
             }
