@@ -4,7 +4,7 @@ use tracediff_core::model::{
     MAX_REQUEST_BYTES, SpanBatchBuilder, SpanCore, SpanId, TraceId, ValueRef,
 };
 
-use super::any_value::{AnyValue, read_key_value, write_array, write_map};
+use super::any_value::{AnyValue, read_key_value, read_plain_key_value, write_array, write_map};
 use super::message::{Failure, Located, Message};
 use super::shape::{self, AttributeShape};
 use crate::decoded::Decoded;
@@ -286,7 +286,12 @@ impl Walk<'_> {
         shape: &'static AttributeShape,
         set: impl FnOnce(&mut SpanBatchBuilder, &[u8], ValueRef<'_>),
     ) -> Result<(), Failure> {
-        let pair = read_key_value(message.child(&shape.pair)?, &shape.value)?;
+        let message = message.child(&shape.pair)?;
+        if let Some((key, value)) = read_plain_key_value(message) {
+            set(self.builder, key, value);
+            return Ok(());
+        }
+        let pair = read_key_value(message, &shape.value)?;
         let value = match pair.value {
             AnyValue::Scalar(value) => value,
             AnyValue::Empty => return Ok(()),

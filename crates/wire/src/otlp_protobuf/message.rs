@@ -57,10 +57,15 @@ impl<'a> Message<'a> {
     pub(super) fn next_tag(&mut self) -> Result<Option<u32>, Failure> {
         match self.rest {
             [] => Ok(None),
-            // Fields 1 to 15: nearly all there are.
+            // Fields 1 to 15, and up to 2047: all that OTLP has.
             [byte @ 8..0x80, rest @ ..] => {
                 self.rest = rest;
                 self.tag = u32::from(*byte);
+                Ok(Some(self.tag))
+            }
+            [low @ 0x80..=0xff, high @ 1..0x80, rest @ ..] => {
+                self.rest = rest;
+                self.tag = u32::from(low & 0x7f) | u32::from(*high) << 7;
                 Ok(Some(self.tag))
             }
             _ => {
