@@ -112,8 +112,8 @@ pub fn take(
     let mut builder = FactsBuilder::new(plan, batches);
     let mut assembler = Assembler::default();
     let mut excluded_traces = 0;
-    for spans in index.traces(batches) {
-        let mut refs = spans.iter().map(|(_, span)| *span);
+    for spans in index.traces() {
+        let mut refs = spans.iter().copied();
         if !selection.takes_all() && !refs.clone().any(|span| selection.matches(span)) {
             continue;
         }
