@@ -71,22 +71,41 @@ impl Selection {
     }
 }
 
-/// When traces began, read off root spans; off all spans where no root arrived.
-pub fn occupied_time(batches: &[SpanBatch]) -> OccupiedTime {
-    let mut time = OccupiedTime::default();
-    for roots_only in [true, false] {
-        for batch in batches {
-            for row in 0..batch.len() {
-                if !roots_only || batch.parent_span_id(row).is_none() {
-                    time.add(batch.start_ns(row));
-                }
+/// When traces began: read off root spans, and off all spans where no root arrived at all.
+#[derive(Debug, Clone, Default)]
+pub struct TraceStarts {
+    roots: OccupiedTime,
+    all: OccupiedTime,
+}
+
+impl TraceStarts {
+    /// Notes the spans of a batch.
+    pub fn add(&mut self, batch: &SpanBatch) {
+        for row in 0..batch.len() {
+            if batch.parent_span_id(row).is_none() {
+                self.roots.add(batch.start_ns(row));
+            }
+            if self.roots.is_empty() {
+                self.all.add(batch.start_ns(row));
             }
         }
-        if !time.is_empty() {
-            break;
+    }
+
+    /// The time that the traces occupy.
+    pub fn occupied(&self) -> &OccupiedTime {
+        if self.roots.is_empty() {
+            &self.all
+        } else {
+            &self.roots
         }
     }
-    time
+}
+
+/// When the traces of these batches began (see [`TraceStarts`]).
+pub fn occupied_time(batches: &[SpanBatch]) -> OccupiedTime {
+    let mut starts = TraceStarts::default();
+    batches.iter().for_each(|batch| starts.add(batch));
+    starts.occupied().clone()
 }
 
 /// Facts and how many traces matched both the selection and what it excludes.

@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use tracediff_core::facts::{Facts, Plan};
 use tracediff_core::model::{OccupiedTime, SpanBatch};
 use tracediff_core::query::Query;
-use tracediff_core::snapshot::{Scope, Selection, Taken, occupied_time, take};
+use tracediff_core::snapshot::{Scope, Selection, Taken, TraceStarts, take};
 use tracediff_core::trace::in_part;
 
 use super::input::Source;
@@ -40,11 +40,11 @@ pub(crate) fn survey(
 ) -> anyhow::Result<Survey> {
     let mut kept = Some(Vec::new());
     let mut column_bytes = 0;
-    let mut time = OccupiedTime::default();
+    let mut starts = TraceStarts::default();
     let can_read_again = sources.iter().all(|source| source.path.is_some());
     let notes = read(&sources, reading, &mut |batch| {
         column_bytes += batch.memory_bytes() as u64;
-        time.merge(&occupied_time(std::slice::from_ref(&batch)));
+        starts.add(&batch);
         if (column_bytes as f64 * OVERHEAD) as u64 > limit_bytes {
             if !can_read_again {
                 bail!(
@@ -64,7 +64,7 @@ pub(crate) fn survey(
         sources,
         batches: kept,
         column_bytes,
-        time,
+        time: starts.occupied().clone(),
         notes,
     })
 }

@@ -69,7 +69,11 @@ pub(super) fn compare_rates(
         a.ln_variance,
         b.ln_variance,
     );
-    let p = if a.count + b.count < MIN_SPANS {
+    // The exact test counts spans as they are, so it is for sides without sampling.
+    let is_unsampled = |side: &Side<'_>| side.total.weight == side.total.spans as f64;
+    let is_exact =
+        a.count + b.count < MIN_SPANS && is_unsampled(baseline) && is_unsampled(candidate);
+    let p = if is_exact {
         // Over-dispersion takes information away: count as if there had been that many fewer.
         let count = |r: &crate::stats::rate::Rate| (r.count / r.dispersion).round() as u64;
         let share = seconds.candidate / (seconds.baseline + seconds.candidate);
