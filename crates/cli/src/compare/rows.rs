@@ -170,6 +170,7 @@ fn verdict(group: &GroupDiff) -> String {
     match (changes.is_empty(), unclear.is_empty()) {
         (false, _) => changes.join(", "),
         (true, true) => "no change".to_owned(),
+        (true, false) if unclear.len() == judged.len() => "unclear".to_owned(),
         (true, false) => format!("unclear: {}", unclear.join(", ")),
     }
 }
