@@ -27,7 +27,8 @@ static LIMITS: [f64; 32] = [
     1.325236643159741,
     1.3542555469368927,
     1.3839098819638318,
-    1.414213562373095,
+    // One unit in the last place below the nearest double, which is above √2.
+    std::f64::consts::SQRT_2.next_down(),
     1.4451808069770464,
     1.4768261459394991,
     1.5091644275934226,
