@@ -174,6 +174,10 @@ fn pretty(json: &str) -> String {
 fn batch(spans: &[Span]) -> SpanBatch {
     let mut builder = SpanBatchBuilder::new();
     for span in spans {
+        assert!(
+            span.start_ns <= span.end_ns,
+            "a batch has durations, which are never negative: change what is written instead"
+        );
         builder.begin_resource();
         builder.resource_attribute(b"service.name", ValueRef::String(span.service.as_bytes()));
         for (key, value) in &span.resource {
