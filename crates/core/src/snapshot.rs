@@ -1,11 +1,13 @@
 //! Takes facts of the traces that a selection picks out of batches: what a snapshot holds.
 
 use arrow_buffer::BooleanBuffer;
+use foldhash::fast::FixedState;
+use hashbrown::{HashMap, HashSet};
 
 use crate::facts::{Facts, FactsBuilder, Plan};
 use crate::model::{OccupiedTime, SpanBatch};
 use crate::query::{Matcher, Query};
-use crate::trace::{Assembler, SpanRef, TraceIndex};
+use crate::trace::{Assembler, SpanRef, TraceIndex, trace_hash};
 
 /// What a matching span brings in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -71,41 +73,69 @@ impl Selection {
     }
 }
 
-/// When traces began: read off root spans, and off all spans where no root arrived at all.
-#[derive(Debug, Clone, Default)]
+/// When the traces of these batches began.
+pub fn occupied_time(batches: &[SpanBatch]) -> OccupiedTime {
+    let mut starts = TraceStarts::not_before(i64::MIN);
+    batches.iter().for_each(|batch| starts.add(batch));
+    starts.into_time()
+}
+
+/// Gathers when traces began, batch by batch: at their roots, or at their earliest span where no root arrived. What
+/// comes out does not depend on the order of the spans.
+#[derive(Debug)]
 pub struct TraceStarts {
-    roots: OccupiedTime,
-    all: OccupiedTime,
+    not_before_ns: i64,
+    of_roots: OccupiedTime,
+    /// Hashes of the traces that have a root.
+    with_root: HashSet<u64, FixedState>,
+    /// The earliest span of every other trace, by the trace's hash.
+    without_root: HashMap<u64, i64, FixedState>,
 }
 
 impl TraceStarts {
+    /// Starts before this time, in nanoseconds since the epoch, are passed over.
+    pub fn not_before(not_before_ns: i64) -> Self {
+        Self {
+            not_before_ns,
+            of_roots: OccupiedTime::default(),
+            with_root: HashSet::default(),
+            without_root: HashMap::default(),
+        }
+    }
+
     /// Notes the spans of a batch.
     pub fn add(&mut self, batch: &SpanBatch) {
+        // Most often a trace's spans follow each other.
+        let mut last_with_root = None;
         for row in 0..batch.len() {
+            let trace = trace_hash(&batch.trace_id(row));
+            let start_ns = batch.start_ns(row);
             if batch.parent_span_id(row).is_none() {
-                self.roots.add(batch.start_ns(row));
-            }
-            if self.roots.is_empty() {
-                self.all.add(batch.start_ns(row));
+                if self.with_root.insert(trace) {
+                    self.without_root.remove(&trace);
+                }
+                if start_ns >= self.not_before_ns {
+                    self.of_roots.add(start_ns);
+                }
+                last_with_root = Some(trace);
+            } else if last_with_root == Some(trace) || self.with_root.contains(&trace) {
+                last_with_root = Some(trace);
+            } else {
+                let earliest = self.without_root.entry(trace).or_insert(start_ns);
+                *earliest = start_ns.min(*earliest);
             }
         }
     }
 
-    /// The time that the traces occupy.
-    pub fn occupied(&self) -> &OccupiedTime {
-        if self.roots.is_empty() {
-            &self.all
-        } else {
-            &self.roots
-        }
+    /// When the traces began.
+    pub fn into_time(self) -> OccupiedTime {
+        let mut time = self.of_roots;
+        self.without_root
+            .into_values()
+            .filter(|start_ns| *start_ns >= self.not_before_ns)
+            .for_each(|start_ns| time.add(start_ns));
+        time
     }
-}
-
-/// When the traces of these batches began (see [`TraceStarts`]).
-pub fn occupied_time(batches: &[SpanBatch]) -> OccupiedTime {
-    let mut starts = TraceStarts::default();
-    batches.iter().for_each(|batch| starts.add(batch));
-    starts.occupied().clone()
 }
 
 /// Facts and how many traces matched both the selection and what it excludes.

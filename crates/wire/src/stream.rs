@@ -121,7 +121,7 @@ impl StreamDecoder {
             }
             State::Lost => Ok(()),
         }?;
-        if self.buffer.len() > self.options.max_record_bytes {
+        if self.is_record_too_long() {
             let problem = format!(
                 "a record of more than {} bytes",
                 self.options.max_record_bytes
@@ -129,6 +129,12 @@ impl StreamDecoder {
             return Err(self.problem_here(problem));
         }
         Ok(())
+    }
+
+    /// Whether the record that is being read has more bytes than the options allow. Then that is what
+    /// [`push`](Self::push) failed for, and not that the input is no traces.
+    pub fn is_record_too_long(&self) -> bool {
+        self.buffer.len() > self.options.max_record_bytes
     }
 
     /// Decodes what is left and sums up. An input without anything in it, and one of which not a single span could be

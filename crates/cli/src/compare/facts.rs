@@ -12,7 +12,7 @@ use tracediff_core::trace::in_part;
 
 use super::input::Source;
 use super::memory::bytes_text;
-use super::reading::{Notes, Reading, read};
+use super::reading::{EARLIEST_NS, Notes, Reading, read};
 
 /// Spans below which one core does it.
 const SPANS_FOR_PARTS: usize = 100_000;
@@ -40,17 +40,18 @@ pub(crate) fn survey(
 ) -> anyhow::Result<Survey> {
     let mut kept = Some(Vec::new());
     let mut column_bytes = 0;
-    let mut starts = TraceStarts::default();
-    let can_read_again = sources.iter().all(|source| source.path.is_some());
+    let mut starts = TraceStarts::not_before(EARLIEST_NS);
+    let once = sources.iter().find(|source| !source.can_be_read_again());
     let notes = read(&sources, reading, &mut |batch| {
         column_bytes += batch.memory_bytes() as u64;
         starts.add(&batch);
         if (column_bytes as f64 * OVERHEAD) as u64 > limit_bytes {
-            if !can_read_again {
+            if let Some(source) = once {
                 bail!(
-                    "standard input holds more spans than fit into {}; save it to a file, which can be read in \
-                     several passes, or raise --memory-limit",
-                    bytes_text(limit_bytes)
+                    "the spans need more than {}, and {} can be read only once; save it to a file, which can be read \
+                     in several passes, or raise --memory-limit",
+                    bytes_text(limit_bytes),
+                    source.name()
                 );
             }
             kept = None;
@@ -64,7 +65,7 @@ pub(crate) fn survey(
         sources,
         batches: kept,
         column_bytes,
-        time: starts.occupied().clone(),
+        time: starts.into_time(),
         notes,
     })
 }
@@ -87,10 +88,23 @@ pub(crate) fn take_facts(
     reading: Reading<'_>,
     limit_bytes: u64,
 ) -> anyhow::Result<Taken> {
+    let mut taken = take_all(survey, plan, filter, reading, limit_bytes)?;
+    taken.facts.prune();
+    Ok(taken)
+}
+
+fn take_all(
+    survey: &Survey,
+    plan: &Plan,
+    filter: &Filter,
+    reading: Reading<'_>,
+    limit_bytes: u64,
+) -> anyhow::Result<Taken> {
     if let Some(batches) = &survey.batches {
         return take_parallel(batches, plan, filter);
     }
-    let passes = (survey.column_bytes as f64 * OVERHEAD / limit_bytes as f64).ceil() as u64 + 1;
+    let parts = (survey.column_bytes as f64 * OVERHEAD / limit_bytes as f64).ceil() as u64;
+    let passes = parts.saturating_add(1);
     const MOST_PASSES: u64 = 64;
     if passes > MOST_PASSES {
         bail!(

@@ -1,5 +1,6 @@
 //! From the paths that were typed to the files they stand for, and from a file to its decompressed bytes.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -33,21 +34,22 @@ impl Source {
             .map_or(0, |data| data.len())
     }
 
-    /// The decompressed bytes. `on_read` is told how many stored bytes were read.
+    /// Whether it can be opened twice and holds the same again: not so standard input and other pipes.
+    pub(crate) fn can_be_read_again(&self) -> bool {
+        self.path.as_ref().is_some_and(|path| path.is_file())
+    }
+
+    /// The decompressed bytes; errors do not repeat the name. `on_read` is told how many stored bytes were read.
     pub(crate) fn open<'a>(
         &self,
         on_read: impl Fn(u64) + 'a,
     ) -> anyhow::Result<Box<dyn Read + 'a>> {
         let stored: Box<dyn Read> = match &self.path {
             None => Box::new(io::stdin().lock()),
-            Some(path) => Box::new(
-                File::open(path).with_context(|| format!("could not open `{}`", path.display()))?,
-            ),
+            Some(path) => Box::new(File::open(path).context("could not open it")?),
         };
         let mut stored = BufReader::with_capacity(1 << 18, Counted { stored, on_read });
-        let prefix = stored
-            .fill_buf()
-            .with_context(|| format!("could not read {}", self.name()))?;
+        let prefix = stored.fill_buf().context("could not read it")?;
         Ok(match Compression::detect(prefix) {
             Some(Compression::Gzip) => Box::new(flate2::bufread::MultiGzDecoder::new(stored)),
             Some(Compression::Zstd) => Box::new(zstd::stream::read::Decoder::with_buffer(stored)?),
@@ -83,7 +85,7 @@ pub(crate) fn expand(paths: &[String]) -> anyhow::Result<Vec<Source>> {
         let path = Path::new(text);
         if path.is_dir() {
             let before = sources.len();
-            add_folder(path, &mut sources)?;
+            add_folder(path, &mut HashSet::new(), &mut sources)?;
             if sources.len() == before {
                 bail!("the folder `{text}` holds no files");
             }
@@ -96,19 +98,27 @@ pub(crate) fn expand(paths: &[String]) -> anyhow::Result<Vec<Source>> {
             add_glob(text, &mut sources)?;
         }
     }
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     sources.retain(|source| seen.insert(source.path.clone()));
     Ok(sources)
 }
 
-fn add_folder(folder: &Path, sources: &mut Vec<Source>) -> anyhow::Result<()> {
-    let read = || -> io::Result<Vec<PathBuf>> {
-        std::fs::read_dir(folder)?
-            .map(|entry| Ok(entry?.path()))
-            .collect()
+/// Adds the files of a folder and of the folders in it. `entered` are those that were listed: links may lead in circles.
+fn add_folder(
+    folder: &Path,
+    entered: &mut HashSet<PathBuf>,
+    sources: &mut Vec<Source>,
+) -> anyhow::Result<()> {
+    let list = || -> io::Result<(PathBuf, Vec<PathBuf>)> {
+        let entries = std::fs::read_dir(folder)?;
+        let paths: io::Result<_> = entries.map(|entry| Ok(entry?.path())).collect();
+        Ok((folder.canonicalize()?, paths?))
     };
-    let mut paths =
-        read().with_context(|| format!("could not list the folder `{}`", folder.display()))?;
+    let (place, mut paths) =
+        list().with_context(|| format!("could not list the folder `{}`", folder.display()))?;
+    if !entered.insert(place) {
+        return Ok(());
+    }
     paths.sort();
     for path in paths {
         let is_hidden = path
@@ -118,8 +128,9 @@ fn add_folder(folder: &Path, sources: &mut Vec<Source>) -> anyhow::Result<()> {
             continue;
         }
         if path.is_dir() {
-            add_folder(&path, sources)?;
-        } else {
+            add_folder(&path, entered, sources)?;
+        } else if path.is_file() || !path.exists() {
+            // Pipes and sockets are no files; a broken link is told when it is opened.
             sources.push(Source {
                 path: Some(path),
                 is_from_folder: true,
@@ -135,7 +146,12 @@ fn add_glob(pattern: &str, sources: &mut Vec<Source>) -> anyhow::Result<()> {
             "`{pattern}` does not exist; name a file, a folder, a quoted glob such as 'traces/*.jsonl', or -"
         );
     }
-    let paths = glob::glob(pattern).with_context(|| format!("`{pattern}` is not a valid glob"))?;
+    let options = glob::MatchOptions {
+        require_literal_leading_dot: true,
+        ..glob::MatchOptions::new()
+    };
+    let paths = glob::glob_with(pattern, options)
+        .with_context(|| format!("`{pattern}` is not a valid glob"))?;
     let before = sources.len();
     for path in paths {
         let path = path.context("could not read a folder of the glob")?;

@@ -10,13 +10,14 @@ use tracediff_core::model::{Oddities, SpanBatch, SpanBatchBuilder};
 use tracediff_wire::{StreamDecoder, StreamOptions};
 
 use super::input::Source;
+use super::memory::bytes_text;
 
 /// Bytes that are read at a time.
 const CHUNK_BYTES: usize = 1 << 18;
 /// Problems of one side that are shown; all are counted.
 const PROBLEMS_SHOWN: usize = 3;
 /// Before 1990 there were no traces: such times are in another unit.
-const EARLIEST_NS: i64 = 631_152_000_000_000_000;
+pub(crate) const EARLIEST_NS: i64 = 631_152_000_000_000_000;
 
 /// How to read.
 #[derive(Debug, Clone, Copy)]
@@ -185,15 +186,28 @@ fn decode(
             break;
         }
         decompressed += count as u64;
-        decoder
-            .push(&chunk[..count], &mut builder)
-            .map_err(NoTraces)?;
+        if let Err(error) = decoder.push(&chunk[..count], &mut builder) {
+            return Err(if decoder.is_record_too_long() {
+                too_long(error.position, reading.max_document_bytes)
+            } else {
+                NoTraces(error).into()
+            });
+        }
         builder.take_sealed().into_iter().try_for_each(&mut *take)?;
     }
     let summary = decoder.finish(&mut builder).map_err(NoTraces)?;
     let oddities = builder.oddities();
     builder.finish().into_iter().try_for_each(&mut *take)?;
     Ok((summary, oddities))
+}
+
+/// Says that a record would take too much memory, and how it can be read all the same.
+fn too_long(position: tracediff_wire::Position, max_bytes: u64) -> anyhow::Error {
+    anyhow!(
+        "{position}: what begins here is longer than {}, the most that one document or line may take; raise \
+         --memory-limit, or write one request a line",
+        bytes_text(max_bytes)
+    )
 }
 
 /// Says what is wrong with compressed data.

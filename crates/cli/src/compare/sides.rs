@@ -1,7 +1,7 @@
 //! The two sides of a comparison: from what was typed to the facts of the baseline and of the candidate.
 
 use anyhow::{Context as _, anyhow, bail};
-use tracediff_core::diff::Warning;
+use tracediff_core::diff::{Warning, text};
 use tracediff_core::facts::{Facts, Plan};
 use tracediff_core::model::{OccupiedTime, Slicing, Window, slice_length_ns};
 use tracediff_core::query::Query;
@@ -191,12 +191,17 @@ fn read_shared(
     };
     let (mut baseline, mut candidate) = (facts(0)?, facts(1)?);
     progress.finish();
-    if baseline.excluded_traces > 0 {
+    // With --where the sides may differ: a trace may match it on one side only.
+    let excluded = baseline.excluded_traces.max(candidate.excluded_traces);
+    if excluded > 0 {
+        let (traces, verb) = match excluded {
+            1 => ("1 trace has".to_owned(), "was"),
+            more => (format!("{} traces have", text::count(more)), "were"),
+        };
         warnings.push(Warning {
             code: "on_both_sides",
             message: format!(
-                "{} traces have spans of both values and were left out; --scope match compares the spans themselves",
-                baseline.excluded_traces
+                "{traces} spans of both values and {verb} left out; --scope match compares the spans themselves"
             ),
         });
     }
@@ -215,16 +220,10 @@ fn read_shared(
 
 /// The parts of a window around which data is: a window that reaches past the data is not empty time.
 fn occupied_in(time: &OccupiedTime, window: Window) -> Vec<Window> {
-    let parts: Vec<Window> = time
-        .ranges()
+    time.ranges()
         .iter()
         .filter_map(|r| r.intersection(&window))
-        .collect();
-    if parts.is_empty() {
-        vec![window]
-    } else {
-        parts
-    }
+        .collect()
 }
 
 /// `KEY=BASELINE,CANDIDATE`: spans with one value against spans with the other.

@@ -16,7 +16,19 @@ pub(crate) fn parse(text: &str, (first_ns, last_ns): (i64, i64)) -> anyhow::Resu
     let end_ns = last_ns.saturating_add(1);
     let from_ns = parse_time(from, first_ns, end_ns).with_context(name)?;
     let to_ns = parse_time(to, first_ns, end_ns).with_context(name)?;
-    Window::new(from_ns, to_ns).with_context(name)
+    Window::new(from_ns, to_ns)
+        .map_err(|_| {
+            anyhow!(
+                "it ends at {}, which is not after its start at {}; its end must be later",
+                time_text(to_ns),
+                time_text(from_ns)
+            )
+        })
+        .with_context(name)
+}
+
+fn time_text(ns: i64) -> String {
+    Timestamp::from_nanosecond(ns.into()).map_or_else(|_| format!("{ns} ns"), |t| t.to_string())
 }
 
 fn parse_time(text: &str, start_ns: i64, end_ns: i64) -> anyhow::Result<i64> {

@@ -84,6 +84,15 @@ impl Facts {
         self.keys_not_scanned
     }
 
+    /// Keeps of every key the values that fit under its cap. While summaries are merged a key may outgrow it, so that a
+    /// value has time to prove itself: to be called after the last merge.
+    pub fn prune(&mut self) {
+        self.keys
+            .values_mut()
+            .filter(|key| key.groups.len() > key.role.cap())
+            .for_each(Key::prune);
+    }
+
     /// Adds all of another summary. Slices must be the same or apart.
     pub fn merge(&mut self, other: &Self) -> Result<(), SlicesOverlap> {
         let joined = join(self.slicing.slices(), other.slicing.slices())?;

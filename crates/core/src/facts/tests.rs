@@ -245,8 +245,13 @@ fn overlapping_slices_do_not_merge() {
 
 /// Many traces with one span each, `value(i)` as attribute `key`.
 fn many(count: u32, value: impl Fn(u32) -> String) -> Facts {
+    many_of(0..count, value)
+}
+
+/// Those with these numbers, which their operations are named by.
+fn many_of(numbers: std::ops::Range<u32>, value: impl Fn(u32) -> String) -> Facts {
     let mut builder = SpanBatchBuilder::new();
-    for i in 0..count {
+    for i in numbers {
         let mut id = [1; 16];
         id[..4].copy_from_slice(&i.to_be_bytes());
         builder.span_attribute(b"key", ValueRef::String(value(i).as_bytes()));
@@ -325,4 +330,21 @@ fn a_very_long_value_is_named_by_its_beginning_and_a_hash() {
             .iter()
             .all(|l| l.len() < 320 && l.contains("10000001 bytes"))
     );
+}
+
+#[test]
+fn after_the_last_merge_a_key_is_pruned_to_its_cap() {
+    let mut facts = many_of(0..1_500, |_| "same".to_owned());
+    facts
+        .merge(&many_of(1_500..3_000, |_| "same".to_owned()))
+        .unwrap();
+    assert_eq!(facts.keys()["operation"].groups.len(), 3_000);
+    let spans = |facts: &Facts| {
+        let key = &facts.keys()["operation"];
+        key.groups.values().map(Group::spans).sum::<u64>() + key.other.spans
+    };
+    let before = spans(&facts);
+    facts.prune();
+    assert_eq!(facts.keys()["operation"].groups.len(), 2_000);
+    assert_eq!(spans(&facts), before, "no span is lost");
 }

@@ -130,7 +130,7 @@ impl OccupiedTime {
             range.from_ns = first;
         }
         if let (Some(range), Some(last)) = (ranges.last_mut(), self.last_ns) {
-            range.to_ns = last + 1;
+            range.to_ns = last.saturating_add(1);
         }
         ranges
     }

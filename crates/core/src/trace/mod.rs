@@ -6,5 +6,5 @@ mod assemble;
 mod index;
 
 pub use assemble::{Assembler, Role, Trace, TraceOddities, TraceSpan};
-pub(crate) use index::mix;
 pub use index::{SpanRef, TraceIndex, in_part};
+pub(crate) use index::{mix, trace_hash};

@@ -1,0 +1,32 @@
+//! The real binary, end to end: what is typed and read, against what is printed and the exit code.
+//!
+//! Clippy takes helpers for tests, which may unwrap, only in modules that say `cfg(test)`.
+
+#[cfg(test)]
+mod bad_input;
+#[cfg(test)]
+mod bad_times;
+#[cfg(test)]
+mod compat;
+#[cfg(test)]
+mod fail_on;
+#[cfg(test)]
+mod formats;
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod inputs;
+#[cfg(test)]
+mod json;
+#[cfg(test)]
+mod memory;
+#[cfg(test)]
+mod odd_traces;
+#[cfg(test)]
+mod references;
+#[cfg(test)]
+mod selection;
+#[cfg(test)]
+mod shop;
+#[cfg(test)]
+mod table;
