@@ -1,5 +1,10 @@
 //! How fast OTLP protobuf becomes span batches, on one core: prost's owned messages, these pushed into the builder,
-//! and the walk that this crate has instead. Elements are spans.
+//! and the walk that this crate has instead; and how fast batches become requests. Elements are spans.
+
+#![expect(
+    clippy::expect_used,
+    reason = "the requests are made here, and are sound"
+)]
 
 use std::hint::black_box;
 
@@ -9,7 +14,7 @@ use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message as _;
 use tracediff_core::model::{SpanBatchBuilder, SpanCore, SpanId, TraceId, ValueRef};
-use tracediff_wire::decode_otlp_protobuf;
+use tracediff_wire::{decode_otlp_protobuf, encode_otlp_protobuf};
 
 #[path = "otlp_protobuf/traffic.rs"]
 mod traffic;
@@ -39,8 +44,8 @@ fn benches(criterion: &mut Criterion) {
         });
     });
     group.bench_function("prost + append", |b| {
+        let mut builder = SpanBatchBuilder::new();
         b.iter(|| {
-            let mut builder = SpanBatchBuilder::new();
             for request in &requests {
                 append_prost(&mut builder, &decode_prost(request));
                 builder.commit().expect("small requests");
@@ -49,12 +54,26 @@ fn benches(criterion: &mut Criterion) {
         });
     });
     group.bench_function("walk", |b| {
+        let mut builder = SpanBatchBuilder::new();
         b.iter(|| {
-            let mut builder = SpanBatchBuilder::new();
             for request in &requests {
                 decode_otlp_protobuf(request, 0, &mut builder).expect("sound requests");
             }
             black_box(builder.finish())
+        });
+    });
+    let batches = {
+        let mut builder = SpanBatchBuilder::new();
+        for request in &requests {
+            decode_otlp_protobuf(request, 0, &mut builder).expect("sound requests");
+        }
+        builder.finish()
+    };
+    group.bench_function("encode", |b| {
+        b.iter(|| {
+            for batch in &batches {
+                black_box(encode_otlp_protobuf(batch));
+            }
         });
     });
     group.finish();

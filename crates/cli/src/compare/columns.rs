@@ -28,26 +28,33 @@ impl Cell {
 
 const GAP: usize = 2;
 
+fn widths(rows: &[Vec<Cell>]) -> Vec<usize> {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let cells = |column: usize| rows.iter().filter_map(move |row| row.get(column));
+    (0..columns)
+        .map(|column| {
+            cells(column)
+                .map(|cell| cell.text.width())
+                .max()
+                .unwrap_or(0)
+        })
+        .collect()
+}
+
+/// What the other columns leave of a line for column `flexible`.
+pub(super) fn room(rows: &[Vec<Cell>], flexible: usize, width: usize) -> usize {
+    let widths = widths(rows);
+    let others = widths.iter().enumerate().filter(|(i, _)| *i != flexible);
+    width.saturating_sub(others.map(|(_, width)| width + GAP).sum())
+}
+
 /// The rows as lines. Column `flexible` gives way where a line would be longer than `width`.
 pub(super) fn lines(rows: &[Vec<Cell>], flexible: usize, width: usize) -> String {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let widest = |column: usize| {
-        rows.iter()
-            .filter_map(|row| row.get(column))
-            .map(|cell| cell.text.width())
-            .max()
-            .unwrap_or(0)
-    };
-    let mut widths: Vec<usize> = (0..columns).map(widest).collect();
-    let fixed: usize = widths
-        .iter()
-        .enumerate()
-        .filter(|(i, _)| *i != flexible)
-        .map(|(_, w)| w + GAP)
-        .sum();
     const LEAST: usize = 12;
+    let room = room(rows, flexible, width).max(LEAST);
+    let mut widths = widths(rows);
     if let Some(flexible) = widths.get_mut(flexible) {
-        *flexible = (*flexible).min(width.saturating_sub(fixed).max(LEAST));
+        *flexible = (*flexible).min(room);
     }
     let mut out = String::new();
     for row in rows {
@@ -57,9 +64,11 @@ pub(super) fn lines(rows: &[Vec<Cell>], flexible: usize, width: usize) -> String
             line.push_str(&" ".repeat(pending));
             let text = cut(&cell.text, *width);
             pending = width - text.width() + GAP;
-            line.push_str(&format!("{}{text}{:#}", cell.style, cell.style));
+            if !text.is_empty() {
+                line.push_str(&format!("{}{text}{:#}", cell.style, cell.style));
+            }
         }
-        out.push_str(&line);
+        out.push_str(line.trim_end());
         out.push('\n');
     }
     out

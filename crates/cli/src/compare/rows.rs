@@ -1,6 +1,6 @@
 //! What the table and the Markdown say about one group: the same words and numbers in both.
 
-use tracediff_core::diff::{Diff, Finding, GroupDiff, KeyDiff, Strength, Verdict, text};
+use tracediff_core::diff::{Diff, Finding, GroupDiff, Judgement, KeyDiff, Strength, Verdict, text};
 use tracediff_core::facts::KeyRole;
 
 /// Stands where there are too few spans for a number.
@@ -78,20 +78,26 @@ pub(super) fn rows(key: &KeyDiff) -> Vec<Row<'_>> {
     groups.into_iter().map(row).collect()
 }
 
+/// What is judged of a group: latency, and errors where there were any.
+fn judged(group: &GroupDiff) -> Vec<(&'static str, &Judgement)> {
+    let has_errors = group.baseline.errors + group.candidate.errors > 0;
+    let errors = has_errors.then_some(("errors", &group.errors.judgement));
+    std::iter::once(("latency", &group.latency.judgement))
+        .chain(errors)
+        .collect()
+}
+
 fn mark(group: &GroupDiff) -> Mark {
-    let verdicts = [
-        group.latency.judgement.verdict,
-        group.errors.judgement.verdict,
-    ];
-    let any = |verdict| verdicts.contains(&verdict);
+    let judged = judged(group);
+    let any = |verdict| judged.iter().any(|(_, j)| j.verdict == verdict);
     if any(Verdict::Regressed) {
         Mark::Worse
     } else if any(Verdict::Improved) {
         Mark::Better
-    } else if verdicts.iter().all(|v| *v == Verdict::NoMaterialChange) {
-        Mark::Same
-    } else {
+    } else if any(Verdict::Inconclusive) {
         Mark::Unclear
+    } else {
+        Mark::Same
     }
 }
 
@@ -137,37 +143,35 @@ fn quantile(group: &GroupDiff, name: &str) -> String {
 }
 
 fn verdict(group: &GroupDiff) -> String {
-    let (latency, errors) = (&group.latency.judgement, &group.errors.judgement);
-    let doubt = |strength| {
-        if strength == Strength::Suggestive {
-            " (perhaps)"
-        } else {
-            ""
-        }
-    };
-    let mut words = Vec::new();
-    match latency.verdict {
-        Verdict::Regressed => words.push(format!("slower{}", doubt(latency.strength))),
-        Verdict::Improved => words.push(format!("faster{}", doubt(latency.strength))),
-        _ => {}
-    }
-    match errors.verdict {
-        Verdict::Regressed => words.push(format!("fails more{}", doubt(errors.strength))),
-        Verdict::Improved => words.push(format!("fails less{}", doubt(errors.strength))),
-        _ => {}
-    }
-    if !words.is_empty() {
-        return words.join(", ");
-    }
-    let unclear = [(latency.verdict, "latency"), (errors.verdict, "errors")]
-        .into_iter()
-        .filter(|(verdict, _)| *verdict == Verdict::Inconclusive)
-        .map(|(_, name)| name)
-        .collect::<Vec<_>>();
-    if unclear.is_empty() {
-        "no change".to_owned()
-    } else {
-        format!("unclear: {}", unclear.join(", "))
+    let judged = judged(group);
+    let changes: Vec<String> = judged
+        .iter()
+        .filter_map(|(what, judgement)| {
+            let word = match (*what, judgement.verdict) {
+                ("latency", Verdict::Regressed) => "slower",
+                ("latency", Verdict::Improved) => "faster",
+                ("errors", Verdict::Regressed) => "fails more",
+                ("errors", Verdict::Improved) => "fails less",
+                _ => return None,
+            };
+            let doubt = if judgement.strength == Strength::Suggestive {
+                " (perhaps)"
+            } else {
+                ""
+            };
+            Some(format!("{word}{doubt}"))
+        })
+        .collect();
+    let unclear: Vec<&str> = judged
+        .iter()
+        .filter(|(_, judgement)| judgement.verdict == Verdict::Inconclusive)
+        .map(|(what, _)| *what)
+        .collect();
+    match (changes.is_empty(), unclear.is_empty()) {
+        (false, _) => changes.join(", "),
+        (true, true) => "no change".to_owned(),
+        (true, false) if unclear.len() == judged.len() => "unclear".to_owned(),
+        (true, false) => format!("unclear: {}", unclear.join(", ")),
     }
 }
 

@@ -2,8 +2,9 @@
 
 use anstyle::{AnsiColor, Style};
 use tracediff_core::diff::{Diff, KeyDiff, text};
+use unicode_width::UnicodeWidthStr as _;
 
-use super::columns::{Cell, cut, lines, wrap};
+use super::columns::{Cell, cut, lines, room, wrap};
 use super::rows::{self, Mark, Row};
 
 const BOLD: Style = Style::new().bold();
@@ -123,12 +124,29 @@ fn findings(diff: &Diff, top: usize, width: usize) -> String {
 }
 
 fn key_table(key: &KeyDiff, top: usize, width: usize) -> String {
-    /// Widths from which the columns that can be done without are shown.
-    const WITH_TRACES: usize = 90;
-    const WITH_P95: usize = 104;
     let rows = rows::rows(key);
-    let has_p95 = rows.iter().take(top).any(|row| row.p95 != rows::NOT_ENOUGH);
-    let (with_traces, with_p95) = (width >= WITH_TRACES, width >= WITH_P95 && has_p95);
+    let shown = &rows[..rows.len().min(top)];
+    let has_p95 = shown.iter().any(|row| row.p95 != rows::NOT_ENOUGH);
+    // What can be done without goes first where names would be cut.
+    let choices = [
+        (true, has_p95),
+        (false, has_p95),
+        (true, false),
+        (false, false),
+    ];
+    let tables = choices.map(|(traces, p95)| table(shown, traces, p95));
+    let longest = shown.iter().map(|row| row.value.width()).max().unwrap_or(0);
+    const ENOUGH: usize = 32;
+    let fits = |table: &&Vec<Vec<Cell>>| room(table, 1, width) >= longest.min(ENOUGH);
+    let mut out = section(&rows::title(key));
+    if let Some(table) = tables.iter().find(fits).or(tables.last()) {
+        out.push_str(&lines(table, 1, width));
+    }
+    out.push_str(&more(rows.len().saturating_sub(top), "rows"));
+    out
+}
+
+fn table(rows: &[Row<'_>], with_traces: bool, with_p95: bool) -> Vec<Vec<Cell>> {
     let cells = |mark: Cell, value: Cell, texts: [Cell; 5]| {
         let [traces, median, p95, errors, verdict] = texts;
         let mut cells = vec![mark, value];
@@ -139,32 +157,24 @@ fn key_table(key: &KeyDiff, top: usize, width: usize) -> String {
         cells
     };
     let heads = ["traces", "median", "p95", "errors", ""].map(|text| Cell::styled(text, DIM));
-    let mut table = vec![cells(Cell::plain(" "), Cell::plain(""), heads)];
-    for row in rows.iter().take(top) {
-        let Row {
-            value,
-            mark,
-            traces,
-            median,
-            p95,
-            errors,
-            verdict,
-        } = row;
-        let style = style(*mark);
-        let plain = [traces, median, p95, errors].map(|text| Cell::plain(text.as_str()));
-        let [traces, median, p95, errors] = plain;
-        let verdict = Cell::styled(verdict.as_str(), style);
-        let texts = [traces, median, p95, errors, verdict];
-        table.push(cells(
-            Cell::styled(mark.sign(), style),
-            Cell::plain(*value),
+    let head = cells(Cell::plain(" "), Cell::plain(""), heads);
+    let row = |row: &Row<'_>| {
+        let style = style(row.mark);
+        let plain = |text: &str| Cell::plain(text);
+        let texts = [
+            plain(&row.traces),
+            plain(&row.median),
+            plain(&row.p95),
+            plain(&row.errors),
+            Cell::styled(row.verdict.as_str(), style),
+        ];
+        cells(
+            Cell::styled(row.mark.sign(), style),
+            plain(row.value),
             texts,
-        ));
-    }
-    let mut out = section(&rows::title(key));
-    out.push_str(&lines(&table, 1, width));
-    out.push_str(&more(rows.len().saturating_sub(top), "rows"));
-    out
+        )
+    };
+    std::iter::once(head).chain(rows.iter().map(row)).collect()
 }
 
 fn footer(diff: &Diff, top: usize, width: usize) -> String {

@@ -9,6 +9,9 @@ use crate::stats::{Interval, MIN_SLICES, Test, proportion};
 /// Fewer raw spans than this on both sides together: the rates are compared by an exact test.
 const MIN_SPANS: f64 = 50.0;
 
+/// How often a request calls something does not follow the load, whose persistence is estimated from latency.
+const NO_PERSISTENCE: f64 = 0.0;
+
 /// Spans per trace, with a judgement still to come; `None` where a side has no traces.
 pub(super) fn compare(
     baseline: &Side<'_>,
@@ -18,8 +21,8 @@ pub(super) fn compare(
     let (a, b) = (baseline.calls_per_trace()?, candidate.calls_per_trace()?);
     let is_known = a.value > 0.0 && b.value > 0.0;
     let test = is_known.then(|| {
-        let variance_a = a.variance(baseline.persistence).scaled(1.0 / a.value);
-        let variance_b = b.variance(candidate.persistence).scaled(1.0 / b.value);
+        let variance_a = a.variance(NO_PERSISTENCE).scaled(1.0 / a.value);
+        let variance_b = b.variance(NO_PERSISTENCE).scaled(1.0 / b.value);
         Test::welch((b.value / a.value).ln(), variance_a, variance_b)
     });
     let floor = (1.0 + policy.calls.min_ratio).ln();
@@ -69,7 +72,11 @@ pub(super) fn compare_rates(
         a.ln_variance,
         b.ln_variance,
     );
-    let p = if a.count + b.count < MIN_SPANS {
+    // The exact test counts spans as they are, so it is for sides without sampling.
+    let is_unsampled = |side: &Side<'_>| side.total.weight == side.total.spans as f64;
+    let is_exact =
+        a.count + b.count < MIN_SPANS && is_unsampled(baseline) && is_unsampled(candidate);
+    let p = if is_exact {
         // Over-dispersion takes information away: count as if there had been that many fewer.
         let count = |r: &crate::stats::rate::Rate| (r.count / r.dispersion).round() as u64;
         let share = seconds.candidate / (seconds.baseline + seconds.candidate);

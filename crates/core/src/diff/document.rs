@@ -71,7 +71,7 @@ pub struct SideQuality {
     pub known_weight_ratio: f64,
     /// (Σw)² / Σw² over spans.
     pub effective_spans: f64,
-    /// Traces that begin a request per second, weighted.
+    /// Traces per second, weighted.
     pub requests_per_second: f64,
     /// Counts.
     #[serde(flatten)]
@@ -115,15 +115,16 @@ pub enum Strength {
     Suggestive,
 }
 
-/// How big a change is, by |Cliff's δ| (0.33 and 0.474 are the steps) or the factor between error ratios.
+/// How big a change is: |Cliff's δ| below 0.33, below 0.474 or above; for errors, a difference of the ratio below 0.01,
+/// below 0.05 or above. Calls are always minor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
-    /// |δ| < 0.33.
+    /// The smallest step.
     Minor,
-    /// |δ| < 0.474.
+    /// The step in between.
     Medium,
-    /// |δ| ≥ 0.474.
+    /// The largest step.
     Major,
 }
 
@@ -198,7 +199,7 @@ pub struct GroupDiff {
     pub latency: LatencyDiff,
     /// How error ratios compare.
     pub errors: ErrorDiff,
-    /// How the numbers of spans per trace compare; `null` for entry points, which have one each.
+    /// How the numbers of spans per trace compare; `null` for entry points, whose number is demand.
     pub calls: Option<CallDiff>,
     /// How the rates compare: context, not a finding.
     pub rate: RateDiff,

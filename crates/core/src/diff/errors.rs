@@ -44,7 +44,7 @@ pub(super) fn compare(
     let floor = policy
         .errors
         .min_difference
-        .max((policy.errors.min_factor - 1.0) * before);
+        .max((policy.errors.min_factor - 1.0) * before.min(after));
     let enough = baseline.total.traces.min(candidate.total.traces) >= policy.min_traces;
     let evidence = Evidence {
         p: tested.p.filter(|p| enough && p.is_finite()),

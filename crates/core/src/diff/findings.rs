@@ -13,8 +13,11 @@ use crate::facts::KeyRole;
 struct Candidate {
     finding: Finding,
     /// Equal for groups of exactly the same spans.
-    spans: (u64, u128, u64, u128),
+    spans: SpanIdentity,
 }
+
+/// Counts and sums of durations of both sides.
+type SpanIdentity = (u64, u128, u64, u128);
 
 /// All findings of these keys.
 pub(super) fn collect(keys: &[KeyDiff], can_confirm: bool) -> Vec<Finding> {
@@ -80,7 +83,7 @@ fn importance(finding: &Finding) -> (bool, u8, Reverse<Option<Severity>>) {
 
 /// The same spans under another key say nothing new: the later finding names the earlier one.
 fn mark_echoes(found: &mut [Candidate]) {
-    let mut first: HashMap<(Aspect, (u64, u128, u64, u128)), String> = HashMap::new();
+    let mut first: HashMap<(Aspect, SpanIdentity), String> = HashMap::new();
     for candidate in found {
         let key = (candidate.finding.aspect, candidate.spans);
         match first.get(&key) {

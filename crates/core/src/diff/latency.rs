@@ -97,17 +97,19 @@ fn evidence(
         .iter()
         .filter_map(|p| quantiles.get(p))
         .collect();
+    // Relative to the smaller side, so that swapping the sides changes nothing but the sign.
+    let smaller = |(before, diff): &&(f64, QuantileDiff)| before.min(before + diff.difference_ns);
     // The change must go the way that δ says.
-    let is_big = |(before, diff): &&(f64, QuantileDiff)| {
-        diff.difference_ns * theta.delta > 0.0
-            && diff.difference_ns.abs() >= floor_ns
-            && diff.difference_ns.abs() >= floor.min_ratio * before
+    let is_big = |q: &&(f64, QuantileDiff)| {
+        let change = q.1.difference_ns;
+        change * theta.delta > 0.0
+            && change.abs() >= floor_ns
+            && change.abs() >= floor.min_ratio * smaller(q)
     };
-    let is_small = |(before, diff): &&(f64, QuantileDiff)| {
-        let limit_ns = floor_ns.max(floor.min_ratio * before);
-        diff.factor_interval.is_some_and(|i| {
-            (i.low - 1.0) * before > -limit_ns && (i.high - 1.0) * before < limit_ns
-        })
+    let is_small = |q: &&(f64, QuantileDiff)| {
+        let limit = (floor_ns / smaller(q)).max(floor.min_ratio).ln_1p();
+        q.1.factor_interval
+            .is_some_and(|i| i.low.ln() > -limit && i.high.ln() < limit)
     };
     let enough = baseline.total.traces.min(candidate.total.traces) >= policy.min_traces;
     Evidence {

@@ -1,6 +1,8 @@
 //! The first sentence: what changed.
 
-use super::document::{Aspect, Finding, KeyDiff, QualityHeader, SideQuality, Strength, Verdict};
+use super::document::{
+    Aspect, Finding, GroupDiff, KeyDiff, QualityHeader, SideQuality, Strength, Verdict,
+};
 use super::{findings, text};
 use crate::facts::{ENDPOINT, ENTRY_POINT, KeyRole, SERVICE};
 
@@ -177,31 +179,38 @@ fn values(own: &[&Finding], aspect: Aspect, word: &str) -> Option<String> {
 }
 
 fn nothing_changed(keys: &[KeyDiff], own: &[&Finding]) -> String {
-    let asked: Vec<&KeyDiff> = keys.iter().filter(|k| k.role != KeyRole::Scanned).collect();
-    let verdicts = || {
-        asked
-            .iter()
+    let groups = || {
+        keys.iter()
+            .filter(|k| k.role != KeyRole::Scanned)
             .flat_map(|k| &k.groups)
-            .flat_map(|g| [g.latency.judgement.verdict, g.errors.judgement.verdict])
     };
-    let total = verdicts().count();
-    let unclear = verdicts().filter(|v| *v == Verdict::Inconclusive).count();
+    let had_errors = |g: &&GroupDiff| g.baseline.errors + g.candidate.errors > 0;
+    let verdicts: Vec<Verdict> = groups()
+        .map(|g| g.latency.judgement.verdict)
+        .chain(
+            groups()
+                .filter(had_errors)
+                .map(|g| g.errors.judgement.verdict),
+        )
+        .collect();
+    let unclear = verdicts
+        .iter()
+        .filter(|v| **v == Verdict::Inconclusive)
+        .count();
     let mut sentence = format!(
-        "No change that passes the policy: of {} of latency and errors, {} exclude a material one",
-        text::counted(total as u64, "comparison"),
-        text::count((total - unclear) as u64)
+        "No change that passes the policy: of {} of latency and errors, {} show no material change",
+        text::counted(verdicts.len() as u64, "comparison"),
+        text::count((verdicts.len() - unclear) as u64)
     );
     if unclear > 0 {
         sentence.push_str(&format!(
-            " and {} could not tell",
+            " and {} have too little data to tell",
             text::count(unclear as u64)
         ));
     }
     if !own.is_empty() {
-        sentence.push_str(&format!(
-            "; {} in how often things are called",
-            text::counted(own.len() as u64, "change")
-        ));
+        let changes = text::counted(own.len() as u64, "change");
+        sentence.push_str(&format!("; {changes} in how often things are called"));
     }
     sentence.push('.');
     sentence

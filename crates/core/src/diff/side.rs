@@ -215,13 +215,12 @@ impl<'a> Side<'a> {
 /// How much of a slice's latency level lasts into the next slice, from all services and operations of both sides: a
 /// property of the system, and too noisy to be read off one group or one window.
 pub(super) fn persistence(baseline: &Facts, candidate: &Facts) -> f64 {
-    let mut persistence = Persistence::default();
-    add_series(baseline, &mut persistence);
-    add_series(candidate, &mut persistence);
-    persistence.estimate()
+    // Each side by itself first: then the sum does not depend on which side is which.
+    of_side(baseline).joined(of_side(candidate)).estimate()
 }
 
-fn add_series(facts: &Facts, persistence: &mut Persistence) {
+fn of_side(facts: &Facts) -> Persistence {
+    let mut persistence = Persistence::default();
     let slices = facts.slicing().slices();
     // A gap between ranges parts neighbours: one empty place for each slice, one more after the end of a range.
     let mut places = Vec::with_capacity(slices.len());
@@ -258,4 +257,5 @@ fn add_series(facts: &Facts, persistence: &mut Persistence) {
             ratio.trace_variance * weight * weight * (m - 1.0) / m,
         );
     }
+    persistence
 }

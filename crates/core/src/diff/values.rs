@@ -9,7 +9,7 @@ use crate::stats::quantile::Distribution;
 /// The values of `key` on the side `here` that the other side lacks, most traces first.
 ///
 /// The evidence: if the value were as common on both sides, each of its traces would fall on this side with the share
-/// that this side has of all traces with the key, so all of them do with share^traces. Traces that come in bursts
+/// that this side has of all traces, so all of them do with share^traces. Traces that come in bursts
 /// count for fewer.
 pub(super) fn only_on(
     here: &SideFacts<'_>,

@@ -1,27 +1,24 @@
 //! Builds facts in one pass: traces are gathered into blocks, and each key folds a whole block at a time, so that the
 //! hot loop stays in one column and one key's groups.
 
-use arrow_array::Array as _;
+use std::ops::Range;
+
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use super::exemplars::Exemplar;
-use super::group::{BlockTrace, Group, Observation, OpenGroup};
+use super::group::{BlockTrace, Observation, OpenGroup};
 use super::histogram::bucket_of_ns;
-use super::key::{ENDPOINT, ENTRY_POINT, Key, KeyRole, OPERATION, PRUNE_FACTOR, SERVICE};
+use super::key::{ENDPOINT, ENTRY_POINT, KeyRole, OPERATION, SERVICE};
+use super::open_key::OpenKey;
 use super::{Facts, Quality, SliceTraces};
-use crate::model::{SERVICE_NAME, Slicing, SpanBatch, TextColumn, semconv};
+use crate::model::{SERVICE_NAME, Slicing, SpanBatch, semconv};
 use crate::trace::{SpanRef, Trace};
 
 /// Spans after which a block is folded into the groups.
 const BLOCK_SPANS: usize = 8_192;
 /// Attribute keys that are scanned; keys that come later are counted only.
 const MAX_KEYS: usize = 2_000;
-/// Longer values are cut, with a hash of the whole behind them, to name a group.
-const MAX_LABEL_BYTES: usize = 256;
-
-const UNRESOLVED: u32 = u32::MAX;
-
 /// What facts to take.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -31,39 +28,21 @@ pub struct Plan {
     pub group_by: Vec<String>,
 }
 
-/// A key under construction.
-#[derive(Debug)]
-struct OpenKey {
-    name: String,
-    key: Key,
-    groups: Vec<OpenGroup>,
-    labels: Vec<String>,
-    by_label: HashMap<String, u32, FixedState>,
-    /// Where the key's values are, by batch.
-    sources: Vec<Source>,
-    touched: Vec<u32>,
-}
-
-/// Where a key's values are in one batch.
-#[derive(Debug)]
-enum Source {
-    Absent,
-    /// Columns to look into, first answer wins, each with the group of every code.
-    Columns(Vec<(TextColumn, Vec<u32>)>),
-    /// Groups of pairs of service and operation codes; of spans that begin a request only, or of all.
-    Endpoints {
-        service: TextColumn,
-        operation: TextColumn,
-        groups: HashMap<(u32, u32), u32, FixedState>,
-        entries_only: bool,
-    },
-}
-
+/// A span of the block.
 #[derive(Debug, Clone, Copy)]
-struct Row {
-    at: SpanRef,
-    is_entry: bool,
-    seen: Observation,
+pub(super) struct Row {
+    /// Where its columns are.
+    pub(super) at: SpanRef,
+    /// Whether it begins a request.
+    pub(super) is_entry: bool,
+    pub(super) seen: Observation,
+}
+
+/// Rows of the block that follow each other in one batch.
+#[derive(Debug, Clone)]
+pub(super) struct Run {
+    pub(super) batch: usize,
+    pub(super) rows: Range<usize>,
 }
 
 /// Builds [`Facts`] from traces whose spans are in the batches it was made with.
@@ -78,6 +57,7 @@ pub struct FactsBuilder {
     quality: Quality,
     batches: Vec<SpanBatch>,
     rows: Vec<Row>,
+    runs: Vec<Run>,
     traces: Vec<BlockTrace>,
 }
 
@@ -94,6 +74,7 @@ impl FactsBuilder {
             quality: Quality::default(),
             batches: batches.to_vec(),
             rows: Vec::with_capacity(BLOCK_SPANS + 1_024),
+            runs: Vec::new(),
             traces: Vec::new(),
         };
         builder.add_key(ENTRY_POINT, KeyRole::EntryPoint);
@@ -122,19 +103,7 @@ impl FactsBuilder {
             return None;
         }
         let index = self.keys.len();
-        self.keys.push(OpenKey {
-            name: name.to_owned(),
-            key: Key::new(role),
-            groups: Vec::new(),
-            labels: Vec::new(),
-            by_label: HashMap::default(),
-            sources: self
-                .batches
-                .iter()
-                .map(|batch| source(name, batch))
-                .collect(),
-            touched: Vec::new(),
-        });
+        self.keys.push(OpenKey::new(name, role, &self.batches));
         self.keys_by_name.insert(name.to_owned(), index);
         Some(index)
     }
@@ -175,11 +144,11 @@ impl FactsBuilder {
         {
             let seen = Observation {
                 trace: number,
-                slice,
                 bucket: bucket_of_ns(span.duration_ns),
                 is_error: span.is_error,
                 duration_ns: span.duration_ns,
                 weight: span.weight,
+                weighted_duration_ns: span.weight * span.duration_ns as f64,
             };
             self.rows.push(Row {
                 at: span.at,
@@ -198,44 +167,54 @@ impl FactsBuilder {
             self.all.add(&row.seen, &self.traces);
         }
         self.all.end_trace(&self.traces);
+        let mut start = 0;
+        for rows in self.rows.chunk_by(|a, b| a.at.batch == b.at.batch) {
+            let end = start + rows.len();
+            self.runs.push(Run {
+                batch: rows[0].at.batch as usize,
+                rows: start..end,
+            });
+            start = end;
+        }
         for key in &mut self.keys {
-            key.fold(&self.rows, &self.traces);
+            key.fold(&self.rows, &self.runs, &self.traces);
         }
-        if self.batches.iter().any(SpanBatch::has_other_attributes) {
-            self.fold_other_attributes();
-        }
+        self.fold_other_attributes();
         for key in &mut self.keys {
             key.end_block(&self.traces);
         }
         self.rows.clear();
+        self.runs.clear();
         self.traces.clear();
     }
 
     /// Attributes that found no column of their own: few, so by name.
     fn fold_other_attributes(&mut self) {
-        let rows = std::mem::take(&mut self.rows);
-        for row in &rows {
-            let batch = self.batches[row.at.batch as usize].clone();
-            for attribute in batch.other_attributes(row.at.row as usize) {
-                if let Some(index) = self.add_key(canonical(attribute.key), KeyRole::Scanned) {
-                    self.keys[index].add_other(row, attribute.text, &self.traces);
+        for run in 0..self.runs.len() {
+            let Run { batch, rows } = self.runs[run].clone();
+            if !self.batches[batch].has_other_attributes() {
+                continue;
+            }
+            let batch = self.batches[batch].clone();
+            for row in rows {
+                let row = self.rows[row];
+                for attribute in batch.other_attributes(row.at.row as usize) {
+                    if let Some(index) = self.add_key(canonical(attribute.key), KeyRole::Scanned) {
+                        self.keys[index].add_other(&row, attribute.text, &self.traces);
+                    }
                 }
             }
         }
-        self.rows = rows;
     }
 
     /// The facts of all traces that were added.
     pub fn finish(mut self) -> Facts {
         self.fold();
-        let keys = self
-            .keys
-            .into_iter()
-            .map(|open| (open.name.clone(), open.close()));
+        let keys = self.keys.into_iter().map(OpenKey::close);
         Facts {
             slicing: self.slicing,
             slice_traces: self.slice_traces,
-            all: self.all.group,
+            all: self.all.close(),
             keys: keys.filter(|(_, key)| key.spans > 0).collect(),
             keys_not_scanned: self.keys_not_scanned,
             quality: self.quality,
@@ -250,201 +229,4 @@ fn canonical(name: &str) -> &str {
     } else {
         semconv::canonical(name)
     }
-}
-
-fn source(key: &str, batch: &SpanBatch) -> Source {
-    let column = |column: &TextColumn| (column.clone(), vec![UNRESOLVED; column.values().len()]);
-    let endpoints = |entries_only| Source::Endpoints {
-        service: batch.service().clone(),
-        operation: batch.operation().clone(),
-        groups: HashMap::default(),
-        entries_only,
-    };
-    match key {
-        SERVICE => Source::Columns(vec![column(batch.service())]),
-        OPERATION => Source::Columns(vec![column(batch.operation())]),
-        ENTRY_POINT => endpoints(true),
-        ENDPOINT => endpoints(false),
-        _ => {
-            let columns: Vec<_> = batch
-                .columns_of(key)
-                .iter()
-                .map(|c| column(&c.column))
-                .collect();
-            if columns.is_empty() {
-                Source::Absent
-            } else {
-                Source::Columns(columns)
-            }
-        }
-    }
-}
-
-impl OpenKey {
-    fn fold(&mut self, rows: &[Row], traces: &[BlockTrace]) {
-        if self.key.identifier.is_some() {
-            return;
-        }
-        let Self {
-            sources,
-            groups,
-            labels,
-            by_label,
-            touched,
-            key,
-            ..
-        } = self;
-        let mut open = Groups {
-            groups,
-            labels,
-            by_label,
-        };
-        for row in rows {
-            let at = row.at.row as usize;
-            let group = match &mut sources[row.at.batch as usize] {
-                Source::Absent => continue,
-                Source::Columns(columns) => {
-                    let found = columns
-                        .iter_mut()
-                        .find_map(|(c, g)| c.code(at).map(|code| (c, g, code)));
-                    let Some((column, groups_of, code)) = found else {
-                        continue;
-                    };
-                    if groups_of[code] == UNRESOLVED {
-                        groups_of[code] = open.resolve(column.values().value(code));
-                    }
-                    groups_of[code]
-                }
-                Source::Endpoints {
-                    service,
-                    operation,
-                    groups,
-                    entries_only,
-                } => {
-                    if *entries_only && !row.is_entry {
-                        continue;
-                    }
-                    let (Some(s), Some(o)) = (service.code(at), operation.code(at)) else {
-                        continue;
-                    };
-                    *groups.entry((s as u32, o as u32)).or_insert_with(|| {
-                        open.resolve(&endpoint(
-                            service.values().value(s),
-                            operation.values().value(o),
-                        ))
-                    })
-                }
-            };
-            key.spans += 1;
-            if open.groups[group as usize].add(&row.seen, traces) {
-                touched.push(group);
-            }
-        }
-    }
-
-    fn add_other(&mut self, row: &Row, value: &str, traces: &[BlockTrace]) {
-        if self.key.identifier.is_some() {
-            return;
-        }
-        let Self {
-            groups,
-            labels,
-            by_label,
-            ..
-        } = self;
-        let group = Groups {
-            groups,
-            labels,
-            by_label,
-        }
-        .resolve(value);
-        self.key.spans += 1;
-        if self.groups[group as usize].add(&row.seen, traces) {
-            self.touched.push(group);
-        }
-    }
-
-    /// Ends the traces of the block and keeps the groups within bounds.
-    fn end_block(&mut self, traces: &[BlockTrace]) {
-        for group in self.touched.drain(..) {
-            self.groups[group as usize].end_trace(traces);
-        }
-        if self.groups.len() > PRUNE_FACTOR * self.key.role.cap() {
-            self.move_groups();
-            self.key.prune();
-            self.reopen();
-        }
-    }
-
-    /// Moves the open groups into the key.
-    fn move_groups(&mut self) {
-        let groups = self.groups.drain(..).map(|open| open.group);
-        self.key.groups.extend(self.labels.drain(..).zip(groups));
-        self.by_label.clear();
-    }
-
-    /// Opens the groups that the key kept, under new numbers.
-    fn reopen(&mut self) {
-        for source in &mut self.sources {
-            match source {
-                Source::Absent => {}
-                Source::Columns(columns) => columns
-                    .iter_mut()
-                    .for_each(|(_, groups)| groups.fill(UNRESOLVED)),
-                Source::Endpoints { groups, .. } => groups.clear(),
-            }
-        }
-        for (label, group) in std::mem::take(&mut self.key.groups) {
-            self.by_label
-                .insert(label.clone(), self.groups.len() as u32);
-            self.labels.push(label);
-            self.groups.push(OpenGroup::holding(group));
-        }
-    }
-
-    fn close(mut self) -> Key {
-        self.move_groups();
-        if self.key.groups.len() > self.key.role.cap() {
-            self.key.prune();
-        }
-        self.key
-    }
-}
-
-/// The groups of a key, by label.
-struct Groups<'a> {
-    groups: &'a mut Vec<OpenGroup>,
-    labels: &'a mut Vec<String>,
-    by_label: &'a mut HashMap<String, u32, FixedState>,
-}
-
-impl Groups<'_> {
-    #[cold]
-    fn resolve(&mut self, value: &str) -> u32 {
-        let label = label(value);
-        if let Some(group) = self.by_label.get(&*label) {
-            return *group;
-        }
-        let group = self.groups.len() as u32;
-        self.groups.push(OpenGroup::holding(Group::default()));
-        self.labels.push(label.clone().into_owned());
-        self.by_label.insert(label.into_owned(), group);
-        group
-    }
-}
-
-/// The name of a group: the value, cut where it is very long.
-fn label(value: &str) -> std::borrow::Cow<'_, str> {
-    use std::hash::BuildHasher;
-    if value.len() <= MAX_LABEL_BYTES {
-        return value.into();
-    }
-    let end = value.floor_char_boundary(MAX_LABEL_BYTES);
-    let hash = FixedState::default().hash_one(value);
-    format!("{}… ({} bytes, #{hash:016x})", &value[..end], value.len()).into()
-}
-
-/// The value of an endpoint or entry point.
-pub(crate) fn endpoint(service: &str, operation: &str) -> String {
-    format!("{service}: {operation}")
 }

@@ -69,41 +69,38 @@ impl Moments {
     }
 }
 
-/// The sums of one group in the trace that is being added.
+/// The sums of one group in the trace that is being added. Weighted unless named raw.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct TraceSums {
-    pub(crate) count: f64,
-    pub(crate) errors: f64,
-    pub(crate) duration_ns: f64,
-    pub(crate) buckets: f64,
+    /// Raw spans.
+    pub(crate) spans: u64,
+    /// Raw failed spans.
+    pub(crate) errors: u64,
+    /// Raw sum of durations.
+    pub(crate) duration_ns: u128,
+    /// Raw duration of the longest span.
     pub(crate) longest_ns: u64,
+    pub(crate) weight: f64,
+    pub(crate) weight_squared: f64,
+    pub(crate) error_weight: f64,
+    pub(crate) weighted_duration_ns: f64,
+    pub(crate) buckets: f64,
+    pub(crate) bucket_squared: f64,
 }
 
 impl Cell {
-    /// Adds one span to the sums that need no trace.
-    #[inline]
-    pub(crate) fn add_span(&mut self, duration_ns: u64, bucket: i16, is_error: bool, weight: f64) {
-        self.spans += 1;
-        self.errors += u64::from(is_error);
-        self.duration_ns += u128::from(duration_ns);
-        self.weight_squared += weight * weight;
-        self.moments.bucket_squared += weight * f64::from(bucket) * f64::from(bucket);
-        self.histogram.add(bucket, weight);
-    }
-
-    /// Adds the sums of one whole trace.
+    /// Adds the sums of one whole trace; its spans' durations are in the histogram already.
     pub(crate) fn add_trace(&mut self, sums: &TraceSums, trace_weight: f64) {
-        let TraceSums {
-            count: c,
-            errors: e,
-            duration_ns: d,
-            buckets: l,
-            ..
-        } = *sums;
+        self.spans += sums.spans;
+        self.errors += sums.errors;
         self.traces += 1;
-        self.weight += c;
-        self.error_weight += e;
-        self.weighted_duration_ns += d;
+        self.duration_ns += sums.duration_ns;
+        self.weight += sums.weight;
+        self.weight_squared += sums.weight_squared;
+        self.error_weight += sums.error_weight;
+        self.weighted_duration_ns += sums.weighted_duration_ns;
+        let (c, e) = (sums.weight, sums.error_weight);
+        let (d, l) = (sums.weighted_duration_ns, sums.buckets);
         let m = &mut self.moments;
         m.cc += c * c;
         m.ce += c * e;
@@ -113,6 +110,7 @@ impl Cell {
         m.l += l;
         m.cl += c * l;
         m.ll += l * l;
+        m.bucket_squared += sums.bucket_squared;
         m.ct += c * trace_weight;
     }
 

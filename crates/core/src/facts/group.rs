@@ -70,13 +70,19 @@ impl Group {
     }
 }
 
-/// A group while traces are added to it: sums of the current trace go to the cell when the trace ends.
+/// A group while traces are added to it.
+///
+/// What every span touches lies together: the sums of the current trace, which go to the cell when the trace ends,
+/// and the cell of the current slice, which changes seldom because traces come by time.
 #[derive(Debug, Default)]
 pub(crate) struct OpenGroup {
-    pub(crate) group: Group,
     /// The current trace, counted from 1 in its block; 0 for none.
     trace: u32,
+    /// The slice that `cell` belongs to.
+    slice: u32,
     sums: TraceSums,
+    cell: Cell,
+    group: Group,
 }
 
 /// A span as groups see it.
@@ -84,11 +90,11 @@ pub(crate) struct OpenGroup {
 pub(crate) struct Observation {
     /// The trace, counted from 1 in its block.
     pub(crate) trace: u32,
-    pub(crate) slice: u32,
     pub(crate) bucket: i16,
     pub(crate) is_error: bool,
     pub(crate) duration_ns: u64,
     pub(crate) weight: f64,
+    pub(crate) weighted_duration_ns: f64,
 }
 
 /// A trace of the current block.
@@ -102,10 +108,18 @@ pub(crate) struct BlockTrace {
 impl OpenGroup {
     /// A group to which traces can be added.
     pub(crate) fn holding(group: Group) -> Self {
-        Self {
+        let mut open = Self {
             group,
             ..Self::default()
-        }
+        };
+        open.swap_cell();
+        open
+    }
+
+    /// The group with all that was added. Its last trace must have ended.
+    pub(crate) fn close(mut self) -> Group {
+        self.swap_cell();
+        self.group
     }
 
     /// Adds a span. Returns whether the group had none of the current block before.
@@ -113,18 +127,33 @@ impl OpenGroup {
     pub(crate) fn add(&mut self, span: &Observation, traces: &[BlockTrace]) -> bool {
         let is_first = self.trace == 0;
         if self.trace != span.trace {
-            self.end_trace(traces);
-            self.trace = span.trace;
+            self.begin_trace(span.trace, traces);
         }
+        let bucket = f64::from(span.bucket);
         let sums = &mut self.sums;
-        sums.count += span.weight;
-        sums.errors += if span.is_error { span.weight } else { 0.0 };
-        sums.duration_ns += span.weight * span.duration_ns as f64;
-        sums.buckets += span.weight * f64::from(span.bucket);
+        sums.spans += 1;
+        sums.errors += u64::from(span.is_error);
+        sums.duration_ns += u128::from(span.duration_ns);
         sums.longest_ns = sums.longest_ns.max(span.duration_ns);
-        let cell = self.group.cell_mut(span.slice as usize);
-        cell.add_span(span.duration_ns, span.bucket, span.is_error, span.weight);
+        sums.weight += span.weight;
+        sums.weight_squared += span.weight * span.weight;
+        sums.error_weight += if span.is_error { span.weight } else { 0.0 };
+        sums.weighted_duration_ns += span.weighted_duration_ns;
+        sums.buckets += span.weight * bucket;
+        sums.bucket_squared += span.weight * bucket * bucket;
+        self.cell.histogram.add(span.bucket, span.weight);
         is_first
+    }
+
+    fn begin_trace(&mut self, trace: u32, traces: &[BlockTrace]) {
+        self.end_trace(traces);
+        self.trace = trace;
+        let slice = traces[trace as usize - 1].slice;
+        if slice != self.slice {
+            self.swap_cell();
+            self.slice = slice;
+            self.swap_cell();
+        }
     }
 
     /// Moves the sums of the current trace into its cell.
@@ -133,15 +162,24 @@ impl OpenGroup {
             return;
         }
         let trace = &traces[self.trace as usize - 1];
-        self.group
-            .cell_mut(trace.slice as usize)
-            .add_trace(&self.sums, trace.weight);
+        self.cell.add_trace(&self.sums, trace.weight);
         let exemplar = Exemplar {
             duration_ns: self.sums.longest_ns,
             ..trace.exemplar
         };
-        self.group.exemplars.offer(exemplar, self.sums.errors > 0.0);
+        self.group.exemplars.offer(exemplar, self.sums.errors > 0);
         self.trace = 0;
         self.sums = TraceSums::default();
+    }
+
+    /// Changes places with the group's cell of the current slice, either of which is empty.
+    fn swap_cell(&mut self) {
+        let slice = self.slice as usize;
+        let kept = self.group.cells.get_mut(slice).and_then(Option::take);
+        let cell = std::mem::take(&mut self.cell);
+        if cell.traces > 0 {
+            *self.group.cell_mut(slice) = cell;
+        }
+        self.cell = kept.map_or_else(Cell::default, |cell| *cell);
     }
 }

@@ -10,7 +10,10 @@ mod exemplars;
 mod group;
 pub mod histogram;
 mod key;
+mod open_groups;
+mod open_key;
 mod quality;
+mod source;
 
 use std::collections::BTreeMap;
 

@@ -56,11 +56,10 @@ fn facts(samples: &[Sample]) -> Facts {
     let index = TraceIndex::build(&batches, 0, 1);
     let mut builder = FactsBuilder::new(&plan(), &batches);
     let mut assembler = Assembler::default();
-    for spans in index.traces(&batches) {
-        builder.observe(
-            &assembler.assemble(&batches, spans.iter().map(|s| s.1)),
-            |_| true,
-        );
+    for spans in index.traces() {
+        builder.observe(&assembler.assemble(&batches, spans.iter().copied()), |_| {
+            true
+        });
     }
     builder.finish()
 }
@@ -270,11 +269,10 @@ fn many_of(numbers: std::ops::Range<u32>, value: impl Fn(u32) -> String) -> Fact
     let index = TraceIndex::build(&batches, 0, 1);
     let mut builder = FactsBuilder::new(&plan(), &batches);
     let mut assembler = Assembler::default();
-    for spans in index.traces(&batches) {
-        builder.observe(
-            &assembler.assemble(&batches, spans.iter().map(|s| s.1)),
-            |_| true,
-        );
+    for spans in index.traces() {
+        builder.observe(&assembler.assemble(&batches, spans.iter().copied()), |_| {
+            true
+        });
     }
     builder.finish()
 }

@@ -68,8 +68,10 @@ impl Column {
 /// What is known of a key, over all columns that it has.
 #[derive(Debug, Clone, Copy, Default)]
 struct KeyState {
-    /// One more than the last row whose span or events set the key.
-    set_in: u32,
+    /// The last span that set the key itself or by an event, as [`AttributeColumns::span`] counts; 0 for none.
+    set_by: u64,
+    /// The column in which that span set it.
+    column: u32,
     /// Which of resource (1) and scope (2) have the key.
     shared_by: u8,
 }
@@ -93,8 +95,10 @@ pub(crate) struct AttributeColumns {
     hasher: RandomState,
     keys: Interner,
     key_states: Vec<KeyState>,
-    /// The column of the row's attribute before; none at its first.
-    previous: Option<u32>,
+    /// Counts spans, those that were taken back too, from 1.
+    span: u64,
+    /// The columns that the span set so far.
+    set: Vec<u32>,
     /// The column that the first attribute of a row went to, the last time.
     first: u32,
     resource: Shared,
@@ -156,15 +160,18 @@ impl AttributeColumns {
         let Some(column) = self.column(key, origin, value_type) else {
             let text = value.text().into_owned();
             let overflow = &mut self.shared(origin).overflow;
-            overflow.retain(|(other, ..)| other != key);
             overflow.push((key.to_vec(), value_type, text));
             return;
         };
         let code = self.columns[column as usize].intern(value);
         let key_id = self.columns[column as usize].key_id;
-        self.key_states[key_id as usize].shared_by |= shared_bit(origin);
+        let shared_by = &mut self.key_states[key_id as usize].shared_by;
+        let again = *shared_by & shared_bit(origin) != 0;
+        *shared_by |= shared_bit(origin);
         let places = &mut self.shared(origin).places;
-        places.retain(|(other, ..)| *other != key_id);
+        if again {
+            places.retain(|(other, ..)| *other != key_id);
+        }
         places.push((key_id, column, code));
     }
 
@@ -185,8 +192,8 @@ impl AttributeColumns {
     /// Sets an attribute of row `row`, the one that is being built. A key set twice keeps its last value.
     pub(crate) fn set(&mut self, row: usize, key: &[u8], origin: Origin, value: ValueRef<'_>) {
         let value_type = value.value_type();
-        let guess = match self.previous {
-            Some(previous) => self.columns[previous as usize].next,
+        let guess = match self.set.last() {
+            Some(previous) => self.columns[*previous as usize].next,
             None => self.first,
         };
         let index = match self.columns.get(guess as usize) {
@@ -196,31 +203,26 @@ impl AttributeColumns {
                     self.overflow.push(origin, key, value);
                     return;
                 };
-                match self.previous {
-                    Some(previous) => self.columns[previous as usize].next = index,
+                match self.set.last() {
+                    Some(previous) => self.columns[*previous as usize].next = index,
                     None => self.first = index,
                 }
                 index
             }
         };
-        self.previous = Some(index);
-        let mut column = &mut self.columns[index as usize];
-        let state = &mut self.key_states[column.key_id as usize];
+        self.set.push(index);
+        let state = &mut self.key_states[self.columns[index as usize].key_id as usize];
         self.overrides |= state.shared_by != 0;
-        if state.set_in == row as u32 + 1 {
-            let key_id = column.key_id;
-            self.unset(key_id, row);
-            column = &mut self.columns[index as usize];
-        } else {
-            state.set_in = row as u32 + 1;
+        if state.set_by == self.span + 1 {
+            self.columns[state.column as usize].codes.truncate(row);
         }
-        if column.codes.len() < row {
-            if !self.fits(row) {
-                return;
-            }
-            column = &mut self.columns[index as usize];
-            column.codes.resize(row, NONE);
+        state.set_by = self.span + 1;
+        state.column = index;
+        if self.columns[index as usize].codes.len() < row && !self.fits(row) {
+            return;
         }
+        let column = &mut self.columns[index as usize];
+        column.codes.resize(row, NONE);
         let code = column.intern(value);
         column.codes.push(code);
     }
@@ -231,42 +233,51 @@ impl AttributeColumns {
         !self.too_large
     }
 
-    /// Forgets what the row set for a key, whatever its type.
-    #[cold]
-    fn unset(&mut self, key_id: u32, row: usize) {
-        for column in self.columns.iter_mut().filter(|c| c.key_id == key_id) {
-            column.codes.truncate(row);
-        }
-    }
-
-    /// Whether the row has set a key of its own.
-    pub(crate) fn is_set(&mut self, row: usize, key: &[u8]) -> bool {
+    /// Whether the span has set a key.
+    pub(crate) fn is_set(&mut self, key: &[u8]) -> bool {
         let key_id = self.key_id(key);
-        self.key_states[key_id as usize].set_in == row as u32 + 1
+        self.key_states[key_id as usize].set_by == self.span + 1
     }
 
     /// Completes row `row`.
     #[inline]
     pub(crate) fn end_row(&mut self, row: usize) {
-        self.previous = None;
         if self.overrides {
             self.apply_shared(row);
         }
+        self.begin_span();
         for (origin, shared) in [
             (Origin::Resource, &self.resource),
             (Origin::Scope, &self.scope),
         ] {
             for (key, value_type, text) in &shared.overflow {
+                if self.overflow.is_too_large() {
+                    break;
+                }
                 self.overflow.push_text(origin, key, *value_type, text);
             }
         }
         self.overflow.end_list();
     }
 
+    fn begin_span(&mut self) {
+        self.span += 1;
+        self.set.clear();
+        self.overrides = false;
+    }
+
+    /// Forgets what was set for row `row`.
+    pub(crate) fn discard_row(&mut self, row: usize) {
+        for column in &self.set {
+            self.columns[*column as usize].codes.truncate(row);
+        }
+        self.overflow.truncate(row);
+        self.begin_span();
+    }
+
     /// Gives a row what its resource and scope say, but for what it says itself.
     #[cold]
     fn apply_shared(&mut self, row: usize) {
-        self.overrides = false;
         for origin in [Origin::Resource, Origin::Scope] {
             self.flush(origin, row);
             if self.too_large {
@@ -274,7 +285,7 @@ impl AttributeColumns {
             }
             let places = std::mem::take(&mut self.shared(origin).places);
             for (key_id, column, code) in &places {
-                if self.key_states[*key_id as usize].set_in != row as u32 + 1 {
+                if self.key_states[*key_id as usize].set_by != self.span + 1 {
                     let codes = &mut self.columns[*column as usize].codes;
                     codes.resize(row, NONE);
                     codes.push(*code);
@@ -312,15 +323,11 @@ impl AttributeColumns {
         for column in &mut self.columns {
             column.codes.truncate(rows);
         }
-        for state in &mut self.key_states {
-            state.set_in = 0;
-        }
         for shared in [&mut self.resource, &mut self.scope] {
             shared.from_row = shared.from_row.min(rows);
         }
         self.overflow.truncate(rows);
-        self.previous = None;
-        self.overrides = false;
+        self.begin_span();
     }
 
     /// Every interner of the columns.
@@ -429,6 +436,10 @@ fn shared_bit(origin: Origin) -> u8 {
 
 /// Codes with `NONE` as null.
 pub(crate) fn nullable(mut codes: Vec<i32>) -> Int32Array {
+    // Most columns have a value in all rows or in few: a quick look finds the former.
+    if codes.iter().fold(true, |all, code| all & (*code != NONE)) {
+        return Int32Array::from(codes);
+    }
     let nulls = BooleanBuffer::collect_bool(codes.len(), |row| codes[row] != NONE).into();
     for code in &mut codes {
         *code = (*code).max(0);

@@ -64,9 +64,9 @@ impl Interner {
         let Self {
             bytes, ends, table, ..
         } = self;
-        let found = table.find(Entry::table_hash(hash), |entry| {
-            entry.hash == hash && equal(slice(bytes, ends, entry.code), text)
-        });
+        let found = table
+            .iter_hash(Entry::table_hash(hash))
+            .find(|entry| entry.hash == hash && equal(slice(bytes, ends, entry.code), text));
         match found {
             Some(entry) => entry.code,
             None => self.insert(text, hash),
@@ -112,7 +112,7 @@ impl Interner {
     }
 
     fn insert(&mut self, text: &[u8], hash: u32) -> u32 {
-        if std::str::from_utf8(text).is_err() {
+        if !text.is_ascii() && std::str::from_utf8(text).is_err() {
             self.invalid_utf8 += 1;
             let mended = String::from_utf8_lossy(text).into_owned();
             return self.intern(mended.as_bytes());

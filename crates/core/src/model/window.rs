@@ -134,15 +134,6 @@ impl OccupiedTime {
         }
         ranges
     }
-
-    /// Adds all of another's times.
-    pub fn merge(&mut self, other: &Self) {
-        self.seconds.extend(&other.seconds);
-        for time in [other.first_ns, other.last_ns].into_iter().flatten() {
-            self.first_ns = Some(self.first_ns.map_or(time, |t| t.min(time)));
-            self.last_ns = Some(self.last_ns.map_or(time, |t| t.max(time)));
-        }
-    }
 }
 
 /// Slice lengths to choose from.

@@ -1,7 +1,7 @@
 //! Quantiles of a latency histogram with Woodruff intervals, and the comparison of two sides' quantiles.
 //!
 //! Source: Woodruff 1952, JASA 47(260): the interval of a quantile is read off the distribution at p ± t·se, so no
-//! density is needed; se comes from the scatter of slices here.
+//! density is needed; se comes from the scatter of traces and slices, widened for what lasts.
 
 use super::distribution::t_quantile;
 use super::time::clustered_variance;

@@ -82,7 +82,7 @@ pub fn compare(baseline: &Sample<'_>, candidate: &Sample<'_>) -> Option<Theta> {
             low: 2.0 * interval.low - 1.0,
             high: 2.0 * interval.high - 1.0,
         },
-        delta_minimum_detectable: (2.0 * test.minimum_detectable()).min(2.0),
+        delta_minimum_detectable: (2.0 * test.minimum_detectable()).min(1.0),
         few_slices,
     })
 }

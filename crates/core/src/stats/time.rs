@@ -87,6 +87,14 @@ impl Persistence {
         self.time_part += (1.0 - trace_squares / squares).max(0.0);
     }
 
+    /// Both sets of series together.
+    pub fn joined(self, other: Self) -> Self {
+        Self {
+            neighbours: self.neighbours + other.neighbours,
+            time_part: self.time_part + other.time_part,
+        }
+    }
+
     /// The persistence of all series together, 0 to 0.7.
     pub fn estimate(&self) -> f64 {
         if self.time_part <= 0.0 {

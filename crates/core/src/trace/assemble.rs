@@ -109,10 +109,14 @@ impl Trace<'_> {
         roots == 1 && self.oddities.orphans == 0 && self.oddities.cycles == 0
     }
 
-    /// How many traces this one stands for. All spans of a trace share one random number under consistent sampling,
-    /// so the probability that all of them are there is the smallest of theirs.
+    /// How many traces this one stands for. All spans of a trace share one random number under consistent sampling, so
+    /// a trace is seen at all with the largest probability among its spans: its weight is the smallest of theirs.
     pub fn weight(&self) -> f64 {
-        self.spans.iter().map(|s| s.weight).fold(1.0, f64::max)
+        self.spans
+            .iter()
+            .map(|s| s.weight)
+            .reduce(f64::min)
+            .unwrap_or(1.0)
     }
 
     /// Whether a span begins a request or a message's processing: a root, or the consumer of a message.
@@ -186,8 +190,23 @@ impl Assembler {
                 weight_known: weight.is_some(),
             }
         }));
-        self.spans.sort_unstable_by_key(|s| {
-            (s.start_ns, s.span_id, s.kind, Reverse(s.duration_ns), s.at)
+        // Copies of one span that differ in anything are ordered by what they hold, so that the same one is kept in
+        // whatever order they came.
+        let key = |s: &TraceSpan| (s.start_ns, s.span_id, s.kind, Reverse(s.duration_ns));
+        let content = |s: &TraceSpan| {
+            (
+                s.parent_id,
+                s.is_error,
+                service(batches, s),
+                operation(batches, s),
+            )
+        };
+        self.spans.sort_unstable_by(|a, b| {
+            let by_content = || content(a).cmp(&content(b));
+            key(a)
+                .cmp(&key(b))
+                .then_with(by_content)
+                .then_with(|| a.at.cmp(&b.at))
         });
     }
 
@@ -325,6 +344,12 @@ impl Assembler {
 fn service<'a>(batches: &'a [SpanBatch], span: &TraceSpan) -> Option<&'a str> {
     batches[span.at.batch as usize]
         .service()
+        .text(span.at.row as usize)
+}
+
+fn operation<'a>(batches: &'a [SpanBatch], span: &TraceSpan) -> Option<&'a str> {
+    batches[span.at.batch as usize]
+        .operation()
         .text(span.at.row as usize)
 }
 

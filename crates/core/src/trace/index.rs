@@ -1,5 +1,10 @@
 //! Groups the spans of many batches by trace, without moving them.
 
+use std::hash::BuildHasher;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+
 use crate::model::{SpanBatch, TraceId};
 
 /// Where a span is: the number of its batch and the row in it.
@@ -11,10 +16,15 @@ pub struct SpanRef {
     pub row: u32,
 }
 
-/// All spans, grouped by trace. Needs 16 bytes a span.
+/// All spans, grouped by trace; traces by the start of their earliest span, then by id. Needs 8 bytes a span.
+///
+/// That order does not depend on the order of the spans, and it follows the order in which spans mostly arrive: who
+/// goes through the traces finds their columns in the cache, and the slice of the trace before.
 #[derive(Debug, Default)]
 pub struct TraceIndex {
-    spans: Vec<(u64, SpanRef)>,
+    spans: Vec<SpanRef>,
+    /// Where each trace ends in `spans`.
+    ends: Vec<usize>,
 }
 
 /// Whether a trace belongs to `part` of `parts` (see [`TraceIndex::build`]).
@@ -38,41 +48,48 @@ pub(crate) fn mix(value: u64) -> u64 {
     z ^ z >> 31
 }
 
+/// A trace while spans are counted.
+#[derive(Debug, Clone, Copy)]
+struct Counted {
+    start_ns: i64,
+    id: TraceId,
+    spans: u32,
+}
+
+/// The number of a span whose trace belongs to another part.
+const ELSEWHERE: u32 = u32::MAX;
+
 impl TraceIndex {
     /// Groups the spans of all traces that belong to `part` of `parts` (by a hash of the trace id), so that parts can
     /// be worked on apart. `parts` = 1 takes all.
     pub fn build(batches: &[SpanBatch], part: u64, parts: u64) -> Self {
-        let expected = batches.iter().map(SpanBatch::len).sum::<usize>() / parts.max(1) as usize;
-        let mut spans = Vec::with_capacity(expected + expected / 16);
-        for (number, batch) in batches.iter().enumerate() {
-            for row in 0..batch.len() {
-                let hash = trace_hash(&batch.trace_id(row));
-                if parts <= 1 || hash % parts == part {
-                    spans.push((
-                        hash,
-                        SpanRef {
-                            batch: number as u32,
-                            row: row as u32,
-                        },
-                    ));
+        let (numbers, traces) = count(batches, part, parts);
+        let mut order: Vec<u32> = (0..traces.len() as u32).collect();
+        // Stable, because that sort is quick where the order is nearly right already.
+        order.sort_by_key(|number| {
+            let trace = &traces[*number as usize];
+            (trace.start_ns, trace.id)
+        });
+        let mut ends = Vec::with_capacity(traces.len());
+        let mut places = vec![0; traces.len()];
+        let mut end = 0;
+        for number in order {
+            places[number as usize] = end;
+            end += traces[number as usize].spans as usize;
+            ends.push(end);
+        }
+        let mut spans = vec![SpanRef { batch: 0, row: 0 }; end];
+        let mut numbers = numbers.into_iter();
+        for (batch, columns) in (0..).zip(batches) {
+            for (row, number) in (0..columns.len() as u32).zip(&mut numbers) {
+                if number != ELSEWHERE {
+                    let place = &mut places[number as usize];
+                    spans[*place] = SpanRef { batch, row };
+                    *place += 1;
                 }
             }
         }
-        spans.sort_unstable_by_key(|(hash, _)| *hash);
-        let mut index = Self { spans };
-        index.part_equal_hashes(batches);
-        index
-    }
-
-    /// Two traces may share a hash: inside such a run, order by the whole id.
-    fn part_equal_hashes(&mut self, batches: &[SpanBatch]) {
-        let id = |span: &SpanRef| batches[span.batch as usize].trace_id(span.row as usize);
-        for run in self.spans.chunk_by_mut(|a, b| a.0 == b.0) {
-            let first = id(&run[0].1);
-            if run.iter().any(|(_, span)| id(span) != first) {
-                run.sort_unstable_by_key(|(_, span)| id(span));
-            }
-        }
+        Self { spans, ends }
     }
 
     /// The number of spans.
@@ -81,13 +98,53 @@ impl TraceIndex {
     }
 
     /// The spans of one trace after the other.
-    pub fn traces<'a>(
-        &'a self,
-        batches: &'a [SpanBatch],
-    ) -> impl Iterator<Item = &'a [(u64, SpanRef)]> {
-        self.spans.chunk_by(move |a, b| {
-            let id = |span: &SpanRef| batches[span.batch as usize].trace_id(span.row as usize);
-            a.0 == b.0 && id(&a.1) == id(&b.1)
+    pub fn traces(&self) -> impl Iterator<Item = &[SpanRef]> {
+        let mut start = 0;
+        self.ends.iter().map(move |end| {
+            let spans = &self.spans[start..*end];
+            start = *end;
+            spans
         })
     }
+}
+
+/// The number of every span's trace, and the traces by number.
+fn count(batches: &[SpanBatch], part: u64, parts: u64) -> (Vec<u32>, Vec<Counted>) {
+    // Seeded, so that nobody can choose ids that all fall into one place.
+    let hasher = RandomState::default();
+    let mut table: HashTable<u32> = HashTable::new();
+    let mut traces: Vec<Counted> = Vec::new();
+    let mut numbers = Vec::with_capacity(batches.iter().map(SpanBatch::len).sum());
+    // Spans of a trace often come one after the other.
+    let mut latest = (TraceId::default(), ELSEWHERE);
+    for batch in batches {
+        for row in 0..batch.len() {
+            let id = batch.trace_id(row);
+            if latest.1 == ELSEWHERE || latest.0 != id {
+                if !in_part(&id, part, parts) {
+                    numbers.push(ELSEWHERE);
+                    continue;
+                }
+                let entry = table.entry(
+                    hasher.hash_one(id.0),
+                    |number| traces[*number as usize].id == id,
+                    |number| hasher.hash_one(traces[*number as usize].id.0),
+                );
+                let number = *entry.or_insert(traces.len() as u32).get();
+                if number as usize == traces.len() {
+                    traces.push(Counted {
+                        start_ns: i64::MAX,
+                        id,
+                        spans: 0,
+                    });
+                }
+                latest = (id, number);
+            }
+            let trace = &mut traces[latest.1 as usize];
+            trace.spans += 1;
+            trace.start_ns = trace.start_ns.min(batch.start_ns(row));
+            numbers.push(latest.1);
+        }
+    }
+    (numbers, traces)
 }

@@ -4,7 +4,7 @@ use tracediff_core::model::{
     MAX_REQUEST_BYTES, SpanBatchBuilder, SpanCore, SpanId, TraceId, ValueRef,
 };
 
-use super::any_value::{AnyValue, read_key_value, write_array, write_map};
+use super::any_value::{AnyValue, read_key_value, read_plain_key_value, write_array, write_map};
 use super::message::{Failure, Located, Message};
 use super::shape::{self, AttributeShape};
 use crate::decoded::Decoded;
@@ -174,7 +174,9 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn span(&mut self, mut message: Message<'_>) -> Result<(), Failure> {
+    fn span(&mut self, message: Message<'_>) -> Result<(), Failure> {
+        // A copy of its own can stay in registers.
+        let mut message = message;
         let missing = Located {
             bytes: b"",
             offset: message.offset(),
@@ -202,6 +204,7 @@ impl Walk<'_> {
                     let invalid = self.link(message.child(&shape::LINK)?)?.err();
                     rejection = rejection.or(invalid);
                 }
+                shape::span::FLAGS => message.fixed32()?,
                 shape::span::STATUS => read_status(message.child(&shape::STATUS)?, &mut span)?,
                 _ => message.skip()?,
             }
@@ -283,7 +286,12 @@ impl Walk<'_> {
         shape: &'static AttributeShape,
         set: impl FnOnce(&mut SpanBatchBuilder, &[u8], ValueRef<'_>),
     ) -> Result<(), Failure> {
-        let pair = read_key_value(message.child(&shape.pair)?, &shape.value)?;
+        let message = message.child(&shape.pair)?;
+        if let Some((key, value)) = read_plain_key_value(message) {
+            set(self.builder, key, value);
+            return Ok(());
+        }
+        let pair = read_key_value(message, &shape.value)?;
         let value = match pair.value {
             AnyValue::Scalar(value) => value,
             AnyValue::Empty => return Ok(()),

@@ -40,6 +40,12 @@ impl<'a> Message<'a> {
         }
     }
 
+    /// What is still to be read.
+    #[inline(always)]
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     /// Where the next byte to read is in the input.
     #[inline(always)]
     pub(super) fn offset(&self) -> u64 {
@@ -51,10 +57,15 @@ impl<'a> Message<'a> {
     pub(super) fn next_tag(&mut self) -> Result<Option<u32>, Failure> {
         match self.rest {
             [] => Ok(None),
-            // Fields 1 to 15: nearly all there are.
+            // Fields 1 to 15, and up to 2047: all that OTLP has.
             [byte @ 8..0x80, rest @ ..] => {
                 self.rest = rest;
                 self.tag = u32::from(*byte);
+                Ok(Some(self.tag))
+            }
+            [low @ 0x80..=0xff, high @ 1..0x80, rest @ ..] => {
+                self.rest = rest;
+                self.tag = u32::from(low & 0x7f) | u32::from(*high) << 7;
                 Ok(Some(self.tag))
             }
             _ => {
@@ -123,6 +134,18 @@ impl<'a> Message<'a> {
         }
     }
 
+    /// Passes over the field's value, of wire type 5: OTLP has only flags there.
+    #[inline(always)]
+    pub(super) fn fixed32(&mut self) -> Result<(), Failure> {
+        match self.rest.split_at_checked(4) {
+            Some((_, rest)) => {
+                self.rest = rest;
+                Ok(())
+            }
+            None => Err(self.too_short(4)),
+        }
+    }
+
     /// The field's value, of wire type 2.
     #[inline(always)]
     pub(super) fn bytes(&mut self) -> Result<&'a [u8], Failure> {
@@ -176,10 +199,7 @@ impl<'a> Message<'a> {
             wire_type::VARINT => self.varint().map(drop)?,
             wire_type::FIXED64 => self.fixed64().map(drop)?,
             wire_type::LEN => self.bytes().map(drop)?,
-            wire_type::FIXED32 => match self.rest.split_at_checked(4) {
-                Some((_, rest)) => self.rest = rest,
-                None => return Err(self.too_short(4)),
-            },
+            wire_type::FIXED32 => self.fixed32()?,
             other => {
                 let found = wire_type_name(other);
                 let problem = format!("expected wire type 0, 1, 2 or 5, found {found}");

@@ -265,3 +265,45 @@ proptest! {
         prop_assert_eq!(spans, expected);
     }
 }
+
+#[test]
+fn both_forms_of_otlp_agree() {
+    use crate::json::testing::{Holds, Values, build, dump_sorted, samples};
+    let holds = Holds {
+        unit_ns: 1,
+        kinds: &[0, 1, 2, 3, 4, 5],
+        values: Values::All,
+        resources: true,
+        scope_attributes: true,
+        trace_states: true,
+        events: true,
+        links: true,
+        link_attributes: true,
+    };
+    let mut runner = proptest::test_runner::TestRunner::default();
+    runner
+        .run(&samples(holds), |samples| {
+            let batches = build(&samples, holds);
+            for batch in &batches {
+                let bytes = crate::otlp_protobuf::encode_otlp_protobuf_delimited(batch);
+                let (r, _) = decode_chunks(bytes.chunks(7), STRICT);
+                let s = r.unwrap();
+                assert_eq!(s.spans, batch.len() as u64);
+                let single = crate::otlp_protobuf::encode_otlp_protobuf(batch);
+                let mut b = SpanBatchBuilder::new();
+                let mut d = StreamDecoder::new(STRICT);
+                for c in single.chunks(11) {
+                    d.push(c, &mut b).unwrap();
+                }
+                let s = d.finish(&mut b).unwrap();
+                assert!(matches!(s.format, Some(Format::OtlpProtobuf(_))));
+                let a = dump_sorted(&b.finish());
+                let mut b = SpanBatchBuilder::new();
+                crate::decode_otlp_json(crate::encode_otlp_json(batch).as_bytes(), 0, &mut b)
+                    .unwrap();
+                assert_eq!(a, dump_sorted(&b.finish()));
+            }
+            Ok(())
+        })
+        .unwrap();
+}

@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{SpanBatchBuilder, SpanCore, ValueRef};
+use crate::model::{SpanBatchBuilder, SpanCore, TooLarge, ValueRef};
 
 fn id(n: u8) -> SpanCore<'static> {
     SpanCore {
@@ -177,4 +177,100 @@ fn a_filtered_batch_holds_only_what_its_rows_need() {
         assert_eq!(texts(&kept, row), [format!("span.value=value {n}:string")]);
         assert_eq!(kept.events(row)[0].attributes[0].text, n.to_string());
     }
+}
+#[test]
+fn a_rolled_back_key_is_not_taken_for_another() {
+    let mut builder = SpanBatchBuilder::new();
+    builder.span_attribute(b"lost", ValueRef::Int(5));
+    builder.end_span(&id(1));
+    builder.rollback();
+    builder.span_attribute(b"found", ValueRef::Int(7));
+    builder.end_span(&id(2));
+    builder.commit().unwrap();
+    assert_eq!(texts(&builder.finish()[0], 0), ["span.found=7:int"]);
+}
+
+#[test]
+fn a_discarded_span_leaves_nothing() {
+    let mut builder = SpanBatchBuilder::new();
+    builder.begin_resource();
+    builder.resource_attribute(b"version", ValueRef::String(b"1.4"));
+    builder.end_span(&id(1));
+    builder.span_attribute(b"version", ValueRef::String(b"lost"));
+    builder.event(5, b"lost");
+    builder.discard_span();
+    builder.end_span(&id(2));
+    builder.commit().unwrap();
+    let batch = &builder.finish()[0];
+    assert_eq!(batch.len(), 2);
+    for row in 0..2 {
+        assert_eq!(texts(batch, row), ["resource.version=1.4:string"]);
+        assert!(batch.events(row).is_empty());
+    }
+}
+
+#[test]
+fn spans_since_a_mark_can_be_taken_back() {
+    let mut builder = SpanBatchBuilder::new();
+    builder.begin_resource();
+    builder.resource_attribute(b"version", ValueRef::String(b"1.4"));
+    builder.end_span(&id(1));
+    let mark = builder.mark();
+    builder.begin_scope();
+    builder.scope_attribute(b"name", ValueRef::String(b"lost"));
+    builder.end_span(&SpanCore { end_ns: 0, ..id(2) });
+    builder.rewind(mark);
+    builder.begin_scope();
+    builder.scope_attribute(b"name", ValueRef::String(b"found"));
+    builder.end_span(&id(3));
+    builder.commit().unwrap();
+    assert_eq!(builder.oddities().negative_durations, 0);
+    let batch = &builder.finish()[0];
+    assert_eq!(texts(batch, 0), ["resource.version=1.4:string"]);
+    assert_eq!(
+        texts(batch, 1),
+        ["resource.version=1.4:string", "scope.name=found:string"]
+    );
+}
+
+#[test]
+fn a_builder_goes_on_after_a_batch() {
+    let mut builder = SpanBatchBuilder::new();
+    builder.begin_resource();
+    builder.resource_attribute(b"version", ValueRef::String(b"1.4"));
+    builder.span_attribute(b"code", ValueRef::Int(200));
+    builder.span_attribute(b"once", ValueRef::Bool(true));
+    builder.end_span(&id(1));
+    builder.commit().unwrap();
+    assert_eq!(builder.finish()[0].attribute_columns().len(), 3);
+    builder.begin_resource();
+    builder.span_attribute(b"code", ValueRef::Int(404));
+    builder.end_span(&id(2));
+    builder.commit().unwrap();
+    let batch = &builder.finish()[0];
+    assert_eq!(texts(batch, 0), ["span.code=404:int"]);
+    assert_eq!(batch.attribute_columns().len(), 1);
+    assert_eq!(batch.attribute_columns()[0].column.values().len(), 1);
+}
+
+/// A few megabytes of spans under a resource with very many keys would be gigabytes of codes.
+#[test]
+fn a_request_that_memory_would_not_hold_is_refused() {
+    let mut builder = SpanBatchBuilder::new();
+    builder.end_span(&id(1));
+    builder.commit().unwrap();
+    builder.begin_resource();
+    for i in 0..1_024 {
+        builder.resource_attribute(format!("key.{i}").as_bytes(), ValueRef::Int(i));
+    }
+    for _ in 0..300_000 {
+        builder.end_span(&id(2));
+    }
+    builder.discard_span();
+    assert_eq!(builder.commit(), Err(TooLarge));
+    builder.end_span(&id(3));
+    builder.commit().unwrap();
+    let batch = &builder.finish()[0];
+    assert_eq!(batch.len(), 2);
+    assert!(batch.attribute_columns().is_empty());
 }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::model::{SpanBatchBuilder, SpanCore, ValueRef};
-use crate::trace::TraceIndex;
+use crate::trace::{SpanRef, TraceIndex};
 use proptest::prelude::*;
 
 /// A span as `(id, parent, start ms, duration ms, kind, service)`; parent 0 is none.
@@ -184,20 +184,41 @@ fn the_index_groups_by_trace_and_parts_cover_all() {
     builder.commit().unwrap();
     let batches = builder.finish();
     let index = TraceIndex::build(&batches, 0, 1);
-    assert_eq!(index.traces(&batches).count(), 17);
+    assert_eq!(index.traces().count(), 17);
     let parts: usize = (0..3)
-        .map(|part| {
-            TraceIndex::build(&batches, part, 3)
-                .traces(&batches)
-                .count()
-        })
+        .map(|part| TraceIndex::build(&batches, part, 3).traces().count())
         .sum();
     assert_eq!(parts, 17);
-    for trace in index.traces(&batches) {
+    for trace in index.traces() {
         let ids: Vec<_> = trace
             .iter()
-            .map(|(_, s)| batches[0].trace_id(s.row as usize))
+            .map(|span| batches[0].trace_id(span.row as usize))
             .collect();
         assert!(ids.iter().all(|id| *id == ids[0]));
     }
+}
+
+#[test]
+fn traces_come_by_start_whatever_order_their_spans_are_in() {
+    let spans: [(u8, u64); 6] = [(3, 50), (1, 20), (2, 10), (3, 5), (1, 30), (4, 10)];
+    let order = |spans: &[(u8, u64)]| {
+        let mut builder = SpanBatchBuilder::new();
+        for (trace, start_ns) in spans {
+            builder.end_span(&SpanCore {
+                trace_id: TraceId([*trace; 16]),
+                span_id: SpanId([1; 8]),
+                start_ns: *start_ns,
+                ..SpanCore::default()
+            });
+        }
+        builder.commit().unwrap();
+        let batches = builder.finish();
+        let index = TraceIndex::build(&batches, 0, 1);
+        let id = |spans: &[SpanRef]| batches[0].trace_id(spans[0].row as usize).0[0];
+        index.traces().map(id).collect::<Vec<_>>()
+    };
+    assert_eq!(order(&spans), [3, 2, 4, 1]);
+    let mut reversed = spans;
+    reversed.reverse();
+    assert_eq!(order(&reversed), [3, 2, 4, 1]);
 }

@@ -1,24 +1,50 @@
 //! `make eval`: how often the comparison is right, on simulated and on labelled real traces.
 
+mod nezha;
 mod null;
+mod scenarios;
+mod sides;
+
+use std::path::PathBuf;
 
 use clap::Parser;
+use tracediff_simulate::Load;
 
 #[derive(Debug, Parser)]
 struct Args {
     /// Pairs of fault-free windows
     #[arg(long, default_value_t = 500)]
     pairs: u64,
-    /// Minutes of a window
+    /// Minutes of a fault-free window
     #[arg(long, default_value_t = 10.0)]
     minutes: f64,
-    /// Requests per second
+    /// Requests per second in a fault-free window
     #[arg(long, default_value_t = 3.0)]
     rate: f64,
+    /// Pairs of every simulated incident
+    #[arg(long, default_value_t = 20)]
+    seeds: u64,
+    /// The folder of the labelled real traces
+    #[arg(long, default_value = "../shared/nezha")]
+    nezha: PathBuf,
 }
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
-    println!("{}", null::evaluate(args.pairs, args.minutes, args.rate)?);
+    // The simulator's own load, and one that lasts much longer from minute to minute.
+    let lasting = Load {
+        sigma: 0.08,
+        service_sigma: 0.04,
+        persistence: 0.3,
+        ..Load::default()
+    };
+    for load in [Load::default(), lasting] {
+        println!(
+            "{}",
+            null::evaluate(args.pairs, args.minutes, args.rate, load)?
+        );
+    }
+    println!("{}", scenarios::evaluate(args.seeds)?);
+    println!("{}", nezha::evaluate(&args.nezha)?);
     Ok(())
 }

@@ -3,18 +3,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use tracediff_core::diff::{Aspect, Diff, GroupDiff, GroupSummary, Policy, compare};
 use tracediff_core::facts::histogram::Histogram;
-use tracediff_core::facts::{Facts, KeyRole, Plan};
-use tracediff_core::model::{Slicing, SpanBatch, slice_length_ns};
-use tracediff_core::snapshot::{Selection, occupied_time, take};
+use tracediff_core::facts::{Facts, KeyRole};
 use tracediff_core::stats::Interval;
 use tracediff_core::stats::Sample;
 use tracediff_core::stats::quantile::Distribution;
-use tracediff_simulate::{Settings, simulate};
+use tracediff_simulate::{Load, Settings};
+
+use crate::sides::{on_all_cores, simulated};
 
 /// Tests of one kind.
 #[derive(Debug, Clone, Copy, Default)]
@@ -56,7 +54,7 @@ type Tallies = BTreeMap<(&'static str, &'static str), Tally>;
 type Quantiles = BTreeMap<(String, String), (Histogram, Vec<(&'static str, Interval)>)>;
 
 #[derive(Default)]
-struct Outcome {
+pub(crate) struct Outcome {
     tallies: Tallies,
     quantiles: Quantiles,
     pairs_with_findings: u64,
@@ -66,69 +64,31 @@ struct Outcome {
 }
 
 /// Runs the pairs and says what came of them.
-pub(crate) fn evaluate(pairs: u64, minutes: f64, rate: f64) -> anyhow::Result<String> {
-    let next = AtomicU64::new(0);
-    let all = Mutex::new(Outcome::default());
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| -> anyhow::Result<()> {
-        let workers: Vec<_> = (0..threads)
-            .map(|_| {
-                scope.spawn(|| -> anyhow::Result<()> {
-                    loop {
-                        let pair = next.fetch_add(1, Ordering::Relaxed);
-                        if pair >= pairs {
-                            return Ok(());
-                        }
-                        let sides = pair_of_windows(pair, minutes, rate)?;
-                        let diff = compare(&sides[0], &sides[1], &Policy::default());
-                        let mut all = all
-                            .lock()
-                            .unwrap_or_else(std::sync::PoisonError::into_inner);
-                        all.add(&diff, &sides);
-                    }
-                })
-            })
-            .collect();
-        for worker in workers {
-            worker
-                .join()
-                .map_err(|_| anyhow::anyhow!("a worker failed"))??;
-        }
-        Ok(())
-    })?;
-    let all = all
-        .into_inner()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
-    Ok(all.report(pairs, minutes, rate))
-}
-
-fn pair_of_windows(pair: u64, minutes: f64, rate: f64) -> anyhow::Result<[Facts; 2]> {
-    let start = Settings::default().start_ns;
-    let window_ns = (minutes * 60e9) as u64;
-    let mut batches = Vec::new();
-    for side in 0..2 {
-        let settings = Settings {
-            seed: 1_000_000 + 2 * pair + side,
-            start_ns: start + side * window_ns,
-            minutes,
-            rate_per_second: rate,
-            ..Settings::default()
-        };
-        batches.push(simulate(&settings)?);
-    }
-    let ranges: Vec<_> = batches.iter().map(|b| occupied_time(b).ranges()).collect();
-    let slice_ns = slice_length_ns(&ranges[0], &ranges[1]);
-    let facts = |batches: &[SpanBatch], ranges| {
-        let plan = Plan {
-            slicing: Slicing::cut(ranges, slice_ns),
-            group_by: Vec::new(),
-        };
-        take(batches, &plan, &Selection::default(), 0, 1).facts
-    };
-    Ok([
-        facts(&batches[0], &ranges[0]),
-        facts(&batches[1], &ranges[1]),
-    ])
+pub(crate) fn evaluate(pairs: u64, minutes: f64, rate: f64, load: Load) -> anyhow::Result<String> {
+    let mut all = Outcome::default();
+    on_all_cores(
+        pairs,
+        |pair| {
+            let settings = |side| Settings {
+                seed: 1_000_000 + 2 * pair + side,
+                minutes,
+                rate_per_second: rate,
+                load,
+                ..Settings::default()
+            };
+            let sides = simulated(&settings(0), &settings(1))?;
+            Ok((compare(&sides[0], &sides[1], &Policy::default()), sides))
+        },
+        |_, (diff, sides)| all.add(&diff, &sides),
+    )?;
+    let title = format!(
+        "Fault-free pairs (simulator, persistence of load {})",
+        load.persistence
+    );
+    Ok(all.report(
+        &title,
+        &format!("{pairs} pairs of {minutes} minutes at {rate} requests/s"),
+    ))
 }
 
 fn role_name(role: KeyRole) -> &'static str {
@@ -144,7 +104,7 @@ fn covers(interval: Option<Interval>, value: f64) -> Option<bool> {
 }
 
 impl Outcome {
-    fn add(&mut self, diff: &Diff, sides: &[Facts; 2]) {
+    pub(crate) fn add(&mut self, diff: &Diff, sides: &[Facts; 2]) {
         self.spans += sides.iter().map(|f| f.quality.spans).sum::<u64>();
         self.persistence.push(diff.quality.persistence);
         self.pairs_with_findings += u64::from(!diff.findings.is_empty());
@@ -268,11 +228,11 @@ impl Outcome {
         coverage
     }
 
-    fn report(&self, pairs: u64, minutes: f64, rate: f64) -> String {
+    pub(crate) fn report(&self, title: &str, what: &str) -> String {
         let mut out = String::new();
         let _ = writeln!(
             out,
-            "### Fault-free pairs (simulator)\n\n{pairs} pairs of {minutes} minutes at {rate} requests/s, {} spans.\n\n\
+            "### {title}\n\n{what}, {} spans.\n\n\
              | tests | what | number | p < 0.05 | p < 0.001 | findings | 95 % interval holds no change |\n\
              |---|---|---:|---:|---:|---:|---:|",
             self.spans
@@ -308,10 +268,11 @@ impl Outcome {
         );
         let _ = writeln!(
             out,
-            "\nMean persistence between slices: {:.2}. Pairs with any finding: {} of {pairs}; findings of new or missing values: {}.\n\n\
+            "\nMean persistence between slices: {:.2}. Pairs with any finding: {} of {}; findings of new or missing values: {}.\n\n\
              | quantile of one window | intervals | hold the quantile of all windows |\n|---|---:|---:|",
-            self.persistence.iter().sum::<f64>() / pairs as f64,
+            self.persistence.iter().sum::<f64>() / self.persistence.len().max(1) as f64,
             self.pairs_with_findings,
+            self.persistence.len(),
             self.value_findings
         );
         for (name, (count, covered)) in self.quantile_coverage() {

@@ -1,0 +1,71 @@
+# `make run` and `make test` do all the set-up themselves. What a fresh machine must have: Rust (the version in
+# Cargo.toml or later) with rustfmt and clippy, a C compiler (for zstd), and make. `make help` lists everything.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+CARGO_DENY_VERSION := 0.20.2
+CARGO_FUZZ_VERSION := 0.13.2
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+TOOLS := $(TARGET)/tools
+DEMO := $(TARGET)/demo
+BINARY := $(TARGET)/debug/tracediff
+RELEASE := $(TARGET)/release/tracediff
+FUZZ_TARGETS := otlp_protobuf otlp_json jaeger zipkin lightstep stream query
+FUZZ_SECONDS ?= 60
+
+.PHONY: help run test check release bench eval fuzz references clean prerequisites
+
+help: ## This list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
+
+# A C compiler is the one thing cargo cannot bring.
+prerequisites:
+	@command -v cargo >/dev/null || { echo "cargo is missing: install Rust from https://rustup.rs" >&2; exit 1; }
+	@command -v cc >/dev/null || { \
+	  echo "no C compiler: installing Debian's gcc and libc6-dev"; \
+	  apt-get update -qq && apt-get install -y -qq gcc libc6-dev >/dev/null; }
+
+run: prerequisites ## Simulate a small shop before and after an incident, and compare the two
+	cargo build --quiet -p tracediff-cli
+	@mkdir -p $(DEMO)
+	$(BINARY) simulate --out $(DEMO)/before.jsonl --scenario healthy --seed 1 --start 2026-01-05T10:00:00Z
+	$(BINARY) simulate --out $(DEMO)/after.jsonl --scenario slow-service --seed 2 --start 2026-01-05T10:10:00Z
+	$(BINARY) compare $(DEMO)/before.jsonl $(DEMO)/after.jsonl --top 5
+
+test: prerequisites ## Every test
+	cargo test --workspace --quiet
+
+check: prerequisites $(TOOLS)/bin/cargo-deny ## Formatting, lints, documentation, dependency edges, licences, drift of references
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --quiet -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
+	./scripts/check-edges
+	$(TOOLS)/bin/cargo-deny --log-level error check licenses bans sources
+	./scripts/references --check
+
+$(TOOLS)/bin/cargo-deny:
+	cargo install cargo-deny --version $(CARGO_DENY_VERSION) --locked --quiet --root $(TOOLS)
+
+release: prerequisites ## The optimised binary
+	cargo build --release -p tracediff-cli
+	@echo $(RELEASE)
+
+bench: prerequisites ## Benchmarks: decoding, facts, comparing, simulating
+	cargo bench --workspace
+
+eval: prerequisites ## How often the comparison is right, on simulated and on labelled real traces
+	cargo run --release --quiet -p tracediff-testkit --bin tracediff-eval
+
+references: prerequisites ## Write the generated references into docs/
+	./scripts/references
+
+fuzz: prerequisites ## Every fuzz target for FUZZ_SECONDS (60)
+	command -v $(TOOLS)/bin/cargo-fuzz >/dev/null || cargo install cargo-fuzz --version $(CARGO_FUZZ_VERSION) --locked --quiet --root $(TOOLS)
+	for target in $(FUZZ_TARGETS); do \
+	  (cd fuzz && PATH="$(abspath $(TOOLS))/bin:$$PATH" cargo fuzz run --sanitizer none $$target -- -max_total_time=$(FUZZ_SECONDS)); \
+	done
+
+clean: ## Remove what was built
+	cargo clean

@@ -1,0 +1,151 @@
+//! How fast the engine is: span batches to facts, on one core and on two, and two facts to a diff.
+//!
+//! Spans come as the OTLP decoder hands them over: simulated in order of arrival, written as requests of 512 spans
+//! and read back. Elements are spans; for the diff they are the spans that both facts were taken of.
+
+use std::hint::black_box;
+
+use criterion::{
+    BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main,
+};
+use tracediff_core::diff::{Policy, compare};
+use tracediff_core::facts::{Facts, Plan};
+use tracediff_core::model::{Slicing, SpanBatch, SpanBatchBuilder, Window};
+use tracediff_core::snapshot::{Selection, occupied_time, take};
+use tracediff_simulate::{Settings, Simulation};
+use tracediff_wire::{decode_otlp_protobuf, encode_otlp_protobuf};
+
+const SPANS: f64 = 1e6;
+/// Spans that a request of the shop has on average.
+const SPANS_PER_REQUEST: f64 = 13.0;
+/// Spans of an OTLP request.
+const REQUEST_SPANS: usize = 512;
+/// Windows that the facts of a side are merged from, of one million spans each.
+const WINDOWS: u32 = 10;
+const MINUTE_NS: i64 = 60_000_000_000;
+
+fn benches(criterion: &mut Criterion) {
+    take_facts(criterion);
+    compare_facts(criterion);
+}
+
+fn take_facts(criterion: &mut Criterion) {
+    let settings = settings(1, 0, 10.0, 1.0);
+    let batches = decoded(&settings);
+    let spans: usize = batches.iter().map(SpanBatch::len).sum();
+    println!("{spans} spans in {} batches", batches.len());
+    let plan = Plan {
+        slicing: Slicing::cut(&occupied_time(&batches).ranges(), MINUTE_NS),
+        group_by: Vec::new(),
+    };
+    let mut group = criterion.benchmark_group("batches to facts");
+    group.sample_size(15);
+    group.sampling_mode(SamplingMode::Flat);
+    group.throughput(Throughput::Elements(spans as u64));
+    for threads in [1, 2] {
+        group.bench_function(BenchmarkId::new("threads", threads), |bencher| {
+            bencher.iter(|| black_box(take_parts(&batches, &plan, threads)));
+        });
+    }
+    group.finish();
+}
+
+/// Takes one part of the traces on each thread.
+fn take_parts(batches: &[SpanBatch], plan: &Plan, threads: u64) -> Vec<Facts> {
+    let selection = Selection::default();
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads)
+            .map(|part| {
+                let selection = &selection;
+                scope.spawn(move || take(batches, plan, selection, part, threads).facts)
+            })
+            .collect();
+        workers
+            .into_iter()
+            .map(|worker| worker.join().expect("taking facts does not panic"))
+            .collect()
+    })
+}
+
+fn compare_facts(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("facts to diff");
+    group.sample_size(15);
+    group.sampling_mode(SamplingMode::Flat);
+    for (name, minutes) in [("an hour a side", 60.0), ("ten hours a side", 600.0)] {
+        let sides = [0, 1].map(|side| many_facts(side, minutes));
+        let spans: u64 = sides.iter().map(|facts| facts.quality.spans).sum();
+        let groups: usize = sides[0].keys().values().map(|key| key.groups.len()).sum();
+        let slices = sides[0].slicing().slices().len();
+        println!("{spans} spans, {groups} groups and {slices} slices a side");
+        group.throughput(Throughput::Elements(spans));
+        let [baseline, candidate] = &sides;
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| black_box(compare(baseline, candidate, &Policy::default())));
+        });
+    }
+    group.finish();
+}
+
+/// Facts of five million spans: windows that follow each other, merged, in slices of at most five minutes.
+fn many_facts(side: u32, minutes: f64) -> Facts {
+    let length_ns = (minutes * MINUTE_NS as f64) as i64;
+    let from_ns = Settings::default().start_ns as i64 + i64::from(side) * length_ns;
+    let window = Window::new(from_ns, from_ns + length_ns).expect("not empty");
+    let plan = Plan {
+        slicing: Slicing::cut(&[window], 5 * MINUTE_NS),
+        group_by: Vec::new(),
+    };
+    let part_minutes = minutes / f64::from(WINDOWS);
+    let parts = (0..WINDOWS).map(|part| {
+        let offset = f64::from(side) * minutes + f64::from(part) * part_minutes;
+        let settings = settings(
+            u64::from(1_000 * side + part),
+            (offset * MINUTE_NS as f64) as u64,
+            part_minutes,
+            0.5,
+        );
+        let batches = Simulation::new(&settings).and_then(Simulation::into_batches);
+        let batches = batches.expect("the settings are sound");
+        take(&batches, &plan, &Selection::default(), 0, 1).facts
+    });
+    parts
+        .reduce(|mut all, part| {
+            all.merge(&part).expect("all parts have the same slices");
+            all
+        })
+        .expect("there are windows")
+}
+
+/// A window of about `millions` × one million spans.
+fn settings(seed: u64, offset_ns: u64, minutes: f64, millions: f64) -> Settings {
+    let defaults = Settings::default();
+    Settings {
+        seed,
+        start_ns: defaults.start_ns + offset_ns,
+        minutes,
+        rate_per_second: millions * SPANS / SPANS_PER_REQUEST / (minutes * 60.0),
+        ..defaults
+    }
+}
+
+/// A simulated window, written as OTLP requests and read back.
+fn decoded(settings: &Settings) -> Vec<SpanBatch> {
+    let mut simulation = Simulation::new(settings).expect("the settings are sound");
+    let mut decoded = SpanBatchBuilder::new();
+    let mut request = SpanBatchBuilder::new();
+    let mut more = true;
+    while more {
+        more = simulation.write_next(&mut request).is_some();
+        if request.rows() >= REQUEST_SPANS || !more {
+            request.commit().expect("small requests");
+            for batch in request.finish() {
+                let bytes = encode_otlp_protobuf(&batch);
+                decode_otlp_protobuf(&bytes, 0, &mut decoded).expect("sound requests");
+            }
+        }
+    }
+    decoded.finish()
+}
+
+criterion_group!(engine, benches);
+criterion_main!(engine);

@@ -1,0 +1,145 @@
+//! Labelled real traces (Nezha, FSE 2023): every pair must end well, and what is said of fault-free halves of a minute.
+//!
+//! The data is not part of this project; without it this part says so and is left out.
+
+use std::fmt::Write as _;
+use std::io::Read as _;
+use std::path::Path;
+
+use anyhow::Context as _;
+use serde::Deserialize;
+use tracediff_core::diff::{Diff, Policy, Verdict, compare};
+use tracediff_core::model::{SpanBatch, SpanBatchBuilder, Window};
+use tracediff_core::snapshot::occupied_time;
+use tracediff_wire::{StreamDecoder, StreamOptions};
+
+use crate::null::Outcome;
+use crate::sides::{facts_in, facts_of};
+
+#[derive(Debug, Deserialize)]
+struct Cases {
+    cases: Vec<Case>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Case {
+    id: String,
+    dataset: String,
+    label: Label,
+    before: Vec<String>,
+    after: Vec<String>,
+    expect: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Label {
+    service: String,
+    fault: String,
+}
+
+/// Compares every case in `folder`.
+pub(crate) fn evaluate(folder: &Path) -> anyhow::Result<String> {
+    let path = folder.join("cases.json");
+    if !path.exists() {
+        return Ok(format!(
+            "### Labelled real traces\n\nSkipped: there is no `{}`.\n",
+            path.display()
+        ));
+    }
+    let cases: Cases = serde_json::from_str(&std::fs::read_to_string(&path)?)?;
+    let mut out = String::from(
+        "### Labelled real traces (Nezha)\n\n| case | fault | expected | findings | the culprit's service regressed | \
+         sentence |\n|---|---|---|---:|---|---|\n",
+    );
+    for case in &cases.cases {
+        let diff = compare_files(folder, case)?;
+        let regressed = diff.findings.iter().any(|f| {
+            f.verdict == Verdict::Regressed && f.key == "service" && f.value == case.label.service
+        });
+        let _ = writeln!(
+            out,
+            "| {} | {} {} | {} | {} | {} | {} |",
+            case.id,
+            case.label.service,
+            case.label.fault,
+            case.expect,
+            diff.findings.iter().filter(|f| f.same_as.is_none()).count(),
+            if regressed { "yes" } else { "no" },
+            diff.sentence
+                .chars()
+                .take(120)
+                .collect::<String>()
+                .replace('|', "/"),
+        );
+    }
+    out.push_str(&fault_free(folder, &cases.cases)?);
+    Ok(out)
+}
+
+fn compare_files(folder: &Path, case: &Case) -> anyhow::Result<Diff> {
+    let read_all = |names: &[String]| -> anyhow::Result<Vec<SpanBatch>> {
+        let mut all = Vec::new();
+        for name in names {
+            all.extend(read(&folder.join(name))?);
+        }
+        Ok(all)
+    };
+    let [a, b] = facts_of(&read_all(&case.before)?, &read_all(&case.after)?);
+    Ok(compare(&a, &b, &Policy::default()))
+}
+
+fn read(path: &Path) -> anyhow::Result<Vec<SpanBatch>> {
+    let name = || format!("could not read `{}`", path.display());
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).with_context(name)?;
+    flate2::read::MultiGzDecoder::new(file)
+        .read_to_end(&mut bytes)
+        .with_context(name)?;
+    let mut builder = SpanBatchBuilder::new();
+    let mut decoder = StreamDecoder::new(StreamOptions::default());
+    decoder.push(&bytes, &mut builder).with_context(name)?;
+    decoder.finish(&mut builder).with_context(name)?;
+    Ok(builder.finish())
+}
+
+/// The two halves of every fault-free file against each other.
+fn fault_free(folder: &Path, cases: &[Case]) -> anyhow::Result<String> {
+    let mut datasets: Vec<&str> = cases.iter().map(|c| c.dataset.as_str()).collect();
+    datasets.dedup();
+    let mut out = String::new();
+    for dataset in datasets {
+        let mut names: Vec<&String> = cases
+            .iter()
+            .filter(|c| c.dataset == dataset)
+            .flat_map(|c| &c.before)
+            .collect();
+        names.sort();
+        names.dedup();
+        let mut outcome = Outcome::default();
+        let mut pairs = 0;
+        for name in names {
+            let batches = read(&folder.join(name))?;
+            let ranges = occupied_time(&batches).ranges();
+            let [range] = &ranges[..] else { continue };
+            let middle = range.from_ns() + range.length_ns() / 2;
+            let halves = [
+                Window::new(range.from_ns(), middle)?,
+                Window::new(middle, range.to_ns())?,
+            ];
+            const LONG_ENOUGH_S: f64 = 28.0;
+            if halves[0].seconds() < LONG_ENOUGH_S {
+                continue;
+            }
+            let sides = facts_in([&batches, &batches], &halves.map(|half| vec![half]));
+            let diff = compare(&sides[0], &sides[1], &Policy::default());
+            outcome.add(&diff, &sides);
+            pairs += 1;
+        }
+        let title = format!("Fault-free half-minutes of {dataset}");
+        out.push_str(&outcome.report(
+            &title,
+            &format!("{pairs} pairs of adjacent halves of a minute"),
+        ));
+    }
+    Ok(out)
+}
