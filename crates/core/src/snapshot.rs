@@ -1,7 +1,7 @@
 //! Takes facts of the traces that a selection picks out of batches: what a snapshot holds.
 
 use arrow_buffer::BooleanBuffer;
-use foldhash::fast::FixedState;
+use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashSet};
 
 use crate::facts::{Facts, FactsBuilder, Plan};
@@ -87,9 +87,9 @@ pub struct TraceStarts {
     not_before_ns: i64,
     of_roots: OccupiedTime,
     /// Hashes of the traces that have a root.
-    with_root: HashSet<u64, FixedState>,
+    with_root: HashSet<u64, RandomState>,
     /// The earliest span of every other trace, by the trace's hash.
-    without_root: HashMap<u64, i64, FixedState>,
+    without_root: HashMap<u64, i64, RandomState>,
 }
 
 impl TraceStarts {

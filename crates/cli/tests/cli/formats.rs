@@ -123,7 +123,9 @@ const FORMATS: [(&str, Encode); 7] = [
     ("Lightstep", |t| t.lightstep().into()),
 ];
 
-const COMPRESSIONS: [(&str, fn(&[u8]) -> Vec<u8>); 3] =
+type Compress = fn(&[u8]) -> Vec<u8>;
+
+const COMPRESSIONS: [(&str, Compress); 3] =
     [("plain", <[u8]>::to_vec), ("gzip", gzip), ("zstd", zstd)];
 
 pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {

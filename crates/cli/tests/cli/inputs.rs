@@ -196,6 +196,7 @@ fn output_goes_to_a_file_without_colours() {
         b"",
     );
     assert_snapshot!(output, @"exit 0");
+    assert!(!printed.stdout.contains('\u{1b}'));
     assert_eq!(sandbox.read("result.txt"), printed.stdout);
 }
 
