@@ -26,7 +26,7 @@ fn the_manual_page_is_roff_about_every_command() {
     assert!(page.starts_with(".ie") || page.starts_with(".TH"), "{page}");
     assert!(page.contains(".SH NAME") && page.contains(".SH SYNOPSIS"));
     for text in [
-        "\\-\\-fail\\-on",
+        "\\fB\\-\\-fail\\-on\\fR",
         "\\-\\-scenario",
         "Compare two sets of traces",
     ] {
