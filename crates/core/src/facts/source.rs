@@ -20,7 +20,7 @@ pub(super) enum Source {
     Absent,
     /// Columns to look into, first answer wins.
     Columns(Vec<Column>),
-    Endpoints(Endpoints),
+    Endpoints(Box<Endpoints>),
 }
 
 /// Pairs of service and operation codes, with their groups.
@@ -122,13 +122,13 @@ impl Source {
             groups: Vec::new(),
         };
         let endpoints = |entries_only| {
-            Self::Endpoints(Endpoints {
+            Self::Endpoints(Box::new(Endpoints {
                 service: batch.service().clone(),
                 operation: batch.operation().clone(),
                 groups: HashMap::default(),
                 latest: vec![(UNRESOLVED, UNRESOLVED); batch.operation().values().len()],
                 entries_only,
-            })
+            }))
         };
         match key {
             SERVICE => Self::Columns(vec![column(batch.service())]),
