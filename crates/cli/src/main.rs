@@ -2,6 +2,7 @@
 
 mod args;
 mod compare;
+mod harmless;
 mod references;
 mod simulate;
 
@@ -37,7 +38,12 @@ const ERROR: anstyle::Style = anstyle::AnsiColor::Red.on_default().bold();
 
 /// The error and what caused it, on one line each.
 fn chain(error: &anyhow::Error) -> String {
-    let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
+    // A query with a caret under it has lines of its own.
+    let lines = |text: String| text.split('\n').map(harmless::harmless).collect::<Vec<_>>();
+    let causes: Vec<String> = error
+        .chain()
+        .map(|c| lines(c.to_string()).join("\n"))
+        .collect();
     causes.join("\n  because: ")
 }
 

@@ -1,5 +1,10 @@
 //! Laws of the comparison, on simulated traffic: a set equals itself, swapping sides mirrors, weights cancel out.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a law over traffic that cannot be made has nothing to say"
+)]
+
 use proptest::prelude::*;
 use tracediff_core::diff::{Diff, Policy, Verdict, compare};
 use tracediff_core::facts::{Facts, Plan};

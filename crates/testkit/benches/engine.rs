@@ -3,6 +3,11 @@
 //! Spans come as the OTLP decoder hands them over: simulated in order of arrival, written as requests of 512 spans
 //! and read back. Elements are spans; for the diff they are the spans that both facts were taken of.
 
+#![expect(
+    clippy::expect_used,
+    reason = "a benchmark that cannot be set up has nothing to measure"
+)]
+
 use std::hint::black_box;
 
 use criterion::{

@@ -3,6 +3,8 @@
 use anstyle::Style;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
+use crate::harmless::harmless;
+
 /// A cell: text and how it looks.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Cell {
@@ -76,11 +78,7 @@ pub(super) fn lines(rows: &[Vec<Cell>], flexible: usize, width: usize) -> String
 
 /// The text, with `…` for what does not fit.
 pub(super) fn cut(text: &str, width: usize) -> String {
-    // Control characters in hostile names must not reach the terminal.
-    let text: String = text
-        .chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect();
+    let text = harmless(text);
     if text.width() <= width {
         return text;
     }
@@ -99,25 +97,48 @@ pub(super) fn cut(text: &str, width: usize) -> String {
 
 /// The text in lines of at most `width`, those after the first indented.
 pub(super) fn wrap(text: &str, width: usize, indent: usize) -> String {
-    let text: String = text
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
     let mut lines: Vec<String> = vec![String::new()];
-    for word in text.split(' ') {
-        let line = lines.last_mut().map_or(0, |line| line.width());
-        let is_empty = line == 0 || (lines.len() > 1 && line == indent);
-        if !is_empty && line + 1 + word.width() > width {
+    for word in harmless(text).split(' ') {
+        let mut word = word;
+        loop {
+            let used = lines.last().map_or(0, |line| line.width());
+            let is_empty = used == 0 || (lines.len() > 1 && used == indent);
+            let gap = usize::from(!is_empty);
+            if used + gap + word.width() <= width {
+                lines
+                    .last_mut()
+                    .into_iter()
+                    .for_each(|line| line.push_str(&" ".repeat(gap)));
+                lines
+                    .last_mut()
+                    .into_iter()
+                    .for_each(|line| line.push_str(word));
+                break;
+            }
+            if is_empty {
+                // Longer than a line: broken where the line ends.
+                let (head, tail) = split_at_width(word, width.saturating_sub(used).max(1));
+                lines
+                    .last_mut()
+                    .into_iter()
+                    .for_each(|line| line.push_str(head));
+                word = tail;
+            }
             lines.push(" ".repeat(indent));
-        } else if !is_empty {
-            lines.last_mut().into_iter().for_each(|line| line.push(' '));
         }
-        lines
-            .last_mut()
-            .into_iter()
-            .for_each(|line| line.push_str(word));
     }
     lines.join("\n")
+}
+
+fn split_at_width(word: &str, width: usize) -> (&str, &str) {
+    let mut used = 0;
+    for (at, c) in word.char_indices() {
+        used += c.width().unwrap_or(0);
+        if used > width && at > 0 {
+            return word.split_at(at);
+        }
+    }
+    (word, "")
 }
 
 #[cfg(test)]
@@ -133,7 +154,7 @@ mod tests {
         ];
         assert_eq!(
             lines(&rows, 0, 25),
-            "a very long name …  12 ms\nshort              1 ms\n"
+            "a very long name …  12 ms\nshort               1 ms\n"
         );
         assert_eq!(
             lines(&rows, 0, 80),

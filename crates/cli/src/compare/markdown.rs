@@ -4,6 +4,7 @@ use tracediff_core::diff::{Diff, KeyDiff};
 use tracediff_core::facts::KeyRole;
 
 use super::rows::{self, Mark};
+use crate::harmless::is_harmful;
 
 /// Longest comment in bytes; code hosts cut or refuse longer ones.
 const MAX_BYTES: usize = 60_000;
@@ -19,7 +20,7 @@ pub(super) fn write(diff: &Diff, names: &[String; 2], top: usize) -> String {
     ] {
         out.push_str(&format!(
             "- {title} `{}`: {}\n",
-            name.replace('`', "'"),
+            code(name),
             rows::side_text(side)
         ));
     }
@@ -104,7 +105,7 @@ fn key_table(key: &KeyDiff, top: usize) -> String {
 
 /// Text between code marks inside a table: bounded, on one line, with nothing that ends the code or the cell.
 fn code(value: &str) -> String {
-    let clean = |c: char| if c.is_control() { ' ' } else { c };
+    let clean = |c: char| if is_harmful(c) { ' ' } else { c };
     let mut text: String = value.chars().take(MAX_VALUE_CHARS).map(clean).collect();
     if value.chars().count() > MAX_VALUE_CHARS {
         text.push('…');
@@ -120,7 +121,7 @@ fn escape(text: &str) -> String {
             '|' | '*' | '_' | '`' | '[' | ']' | '#' => escaped.extend(['\\', c]),
             '<' => escaped.push_str("&lt;"),
             '&' => escaped.push_str("&amp;"),
-            c if c.is_control() => escaped.push(' '),
+            c if is_harmful(c) => escaped.push(' '),
             c => escaped.push(c),
         }
     }

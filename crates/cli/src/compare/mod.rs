@@ -67,13 +67,20 @@ fn print(args: &CompareArgs, diff: &Diff, names: &[String; 2]) -> anyhow::Result
     if !text.ends_with('\n') {
         text.push('\n');
     }
+    let is_styled = matches!(args.format, Format::Table);
     match &args.out {
         Some(path) => {
             // A file gets no colours.
-            let plain = anstream::adapter::strip_str(&text).to_string();
+            let plain = if is_styled {
+                anstream::adapter::strip_str(&text).to_string()
+            } else {
+                text
+            };
             std::fs::write(path, plain)
                 .with_context(|| format!("could not write `{}`", path.display()))
         }
-        None => Ok(anstream::stdout().write_all(text.as_bytes())?),
+        None if is_styled => Ok(anstream::stdout().write_all(text.as_bytes())?),
+        // Only the table has colours; in anything else every character belongs to the data.
+        None => Ok(std::io::stdout().write_all(text.as_bytes())?),
     }
 }

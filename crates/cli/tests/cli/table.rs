@@ -40,7 +40,6 @@ fn colours_are_for_terminals_only() {
 }
 
 #[test]
-#[ignore = "a word longer than a line is not broken in the sentence"]
 fn lines_fit_the_width() {
     let long = shop(1, 40).edit(|span| span.operation = format!("GET /{}", "long/".repeat(60)));
     let sandbox = sandbox_of(&long, &shop(1, 90));

@@ -6,6 +6,7 @@ use std::ops::Range;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
+use super::cell::Sums;
 use super::exemplars::Exemplar;
 use super::group::{BlockTrace, Observation, OpenGroup};
 use super::histogram::bucket_of_ns;
@@ -28,21 +29,43 @@ pub struct Plan {
     pub group_by: Vec<String>,
 }
 
-/// A span of the block.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Row {
-    /// Where its columns are.
-    pub(super) at: SpanRef,
-    /// Whether it begins a request.
-    pub(super) is_entry: bool,
-    pub(super) seen: Observation,
-}
-
-/// Rows of the block that follow each other in one batch.
+/// Spans of the block that follow each other in one batch.
 #[derive(Debug, Clone)]
 pub(super) struct Run {
     pub(super) batch: usize,
-    pub(super) rows: Range<usize>,
+    pub(super) spans: Range<usize>,
+}
+
+/// Some traces, with their spans one after the other.
+#[derive(Debug, Default)]
+pub(super) struct Block {
+    /// The row of every span in its batch. Apart from what was seen there, because most rows have no value of a key.
+    pub(super) rows: Vec<u32>,
+    pub(super) spans: Vec<Observation>,
+    pub(super) runs: Vec<Run>,
+    pub(super) traces: Vec<BlockTrace>,
+}
+
+impl Block {
+    fn add(&mut self, at: SpanRef, seen: Observation) {
+        let (batch, place) = (at.batch as usize, self.rows.len());
+        match self.runs.last_mut().filter(|run| run.batch == batch) {
+            Some(run) => run.spans.end += 1,
+            None => self.runs.push(Run {
+                batch,
+                spans: place..place + 1,
+            }),
+        }
+        self.rows.push(at.row);
+        self.spans.push(seen);
+    }
+
+    fn clear(&mut self) {
+        self.rows.clear();
+        self.spans.clear();
+        self.runs.clear();
+        self.traces.clear();
+    }
 }
 
 /// Builds [`Facts`] from traces whose spans are in the batches it was made with.
@@ -56,9 +79,7 @@ pub struct FactsBuilder {
     keys_not_scanned: u64,
     quality: Quality,
     batches: Vec<SpanBatch>,
-    rows: Vec<Row>,
-    runs: Vec<Run>,
-    traces: Vec<BlockTrace>,
+    block: Block,
 }
 
 impl FactsBuilder {
@@ -73,9 +94,7 @@ impl FactsBuilder {
             keys_not_scanned: 0,
             quality: Quality::default(),
             batches: batches.to_vec(),
-            rows: Vec::with_capacity(BLOCK_SPANS + 1_024),
-            runs: Vec::new(),
-            traces: Vec::new(),
+            block: Block::default(),
         };
         builder.add_key(ENTRY_POINT, KeyRole::EntryPoint);
         for name in [SERVICE, OPERATION]
@@ -130,77 +149,64 @@ impl FactsBuilder {
             hash: trace.hash,
             duration_ns: 0,
         };
-        self.traces.push(BlockTrace {
+        self.block.traces.push(BlockTrace {
             exemplar,
             slice,
             weight,
         });
-        let number = self.traces.len() as u32;
+        let number = self.block.traces.len() as u32;
         for (index, span) in trace
             .spans
             .iter()
             .enumerate()
             .filter(|(_, s)| include(s.at))
         {
+            let bucket = bucket_of_ns(span.duration_ns);
             let seen = Observation {
                 trace: number,
-                bucket: bucket_of_ns(span.duration_ns),
+                bucket,
                 is_error: span.is_error,
+                is_entry: trace.is_entry(index),
                 duration_ns: span.duration_ns,
                 weight: span.weight,
-                weighted_duration_ns: span.weight * span.duration_ns as f64,
+                sums: Sums::of_span(span.duration_ns, bucket, span.is_error, span.weight),
             };
-            self.rows.push(Row {
-                at: span.at,
-                is_entry: trace.is_entry(index),
-                seen,
-            });
+            self.block.add(span.at, seen);
         }
-        if self.rows.len() >= BLOCK_SPANS {
+        if self.block.rows.len() >= BLOCK_SPANS {
             self.fold();
         }
     }
 
     /// Folds the block into all keys.
     fn fold(&mut self) {
-        for row in &self.rows {
-            self.all.add(&row.seen, &self.traces);
+        let block = std::mem::take(&mut self.block);
+        for span in &block.spans {
+            self.all.add(span, &block.traces);
         }
-        self.all.end_trace(&self.traces);
-        let mut start = 0;
-        for rows in self.rows.chunk_by(|a, b| a.at.batch == b.at.batch) {
-            let end = start + rows.len();
-            self.runs.push(Run {
-                batch: rows[0].at.batch as usize,
-                rows: start..end,
-            });
-            start = end;
-        }
+        self.all.end_trace(&block.traces);
         for key in &mut self.keys {
-            key.fold(&self.rows, &self.runs, &self.traces);
+            key.fold(&block);
         }
-        self.fold_other_attributes();
+        self.fold_other_attributes(&block);
         for key in &mut self.keys {
-            key.end_block(&self.traces);
+            key.end_block(&block.traces);
         }
-        self.rows.clear();
-        self.runs.clear();
-        self.traces.clear();
+        self.block = block;
+        self.block.clear();
     }
 
     /// Attributes that found no column of their own: few, so by name.
-    fn fold_other_attributes(&mut self) {
-        for run in 0..self.runs.len() {
-            let Run { batch, rows } = self.runs[run].clone();
-            if !self.batches[batch].has_other_attributes() {
+    fn fold_other_attributes(&mut self, block: &Block) {
+        for run in &block.runs {
+            if !self.batches[run.batch].has_other_attributes() {
                 continue;
             }
-            let batch = self.batches[batch].clone();
-            for row in rows {
-                let row = self.rows[row];
-                for attribute in batch.other_attributes(row.at.row as usize) {
+            let batch = self.batches[run.batch].clone();
+            for place in run.spans.clone() {
+                for attribute in batch.other_attributes(block.rows[place] as usize) {
                     if let Some(index) = self.add_key(canonical(attribute.key), KeyRole::Scanned) {
-                        self.keys[index].add_other(&row, attribute.text, &self.traces);
+                        self.keys[index].add_other(attribute.text, place, block);
                     }
                 }
             }

@@ -69,38 +69,59 @@ impl Moments {
     }
 }
 
-/// The sums of one group in the trace that is being added. Weighted unless named raw.
+/// What a span adds to the sums of its trace, or these sums. In an array, because that is added in a few instructions.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Sums([f64; 6]);
+
+impl Sums {
+    /// The sums of one span.
+    pub(crate) fn of_span(duration_ns: u64, bucket: i16, is_error: bool, weight: f64) -> Self {
+        let bucket = f64::from(bucket);
+        let error = f64::from(u8::from(is_error));
+        Self([
+            weight,
+            weight * weight,
+            weight * error,
+            weight * duration_ns as f64,
+            weight * bucket,
+            weight * bucket * bucket,
+        ])
+    }
+
+    #[inline]
+    pub(crate) fn add(&mut self, other: &Self) {
+        for (sum, value) in self.0.iter_mut().zip(other.0) {
+            *sum += value;
+        }
+    }
+}
+
+/// The sums of one group in the trace that is being added.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct TraceSums {
+    pub(crate) sums: Sums,
     /// Raw spans.
-    pub(crate) spans: u64,
+    pub(crate) spans: u32,
     /// Raw failed spans.
-    pub(crate) errors: u64,
+    pub(crate) errors: u32,
     /// Raw sum of durations.
     pub(crate) duration_ns: u128,
     /// Raw duration of the longest span.
     pub(crate) longest_ns: u64,
-    pub(crate) weight: f64,
-    pub(crate) weight_squared: f64,
-    pub(crate) error_weight: f64,
-    pub(crate) weighted_duration_ns: f64,
-    pub(crate) buckets: f64,
-    pub(crate) bucket_squared: f64,
 }
 
 impl Cell {
-    /// Adds the sums of one whole trace; its spans' durations are in the histogram already.
-    pub(crate) fn add_trace(&mut self, sums: &TraceSums, trace_weight: f64) {
-        self.spans += sums.spans;
-        self.errors += sums.errors;
+    /// Adds the sums of one whole trace, whose spans are in the histogram already.
+    pub(crate) fn add_trace(&mut self, trace: &TraceSums, trace_weight: f64) {
+        let [c, c_squared, e, d, l, l_squared] = trace.sums.0;
+        self.spans += u64::from(trace.spans);
+        self.errors += u64::from(trace.errors);
         self.traces += 1;
-        self.duration_ns += sums.duration_ns;
-        self.weight += sums.weight;
-        self.weight_squared += sums.weight_squared;
-        self.error_weight += sums.error_weight;
-        self.weighted_duration_ns += sums.weighted_duration_ns;
-        let (c, e) = (sums.weight, sums.error_weight);
-        let (d, l) = (sums.weighted_duration_ns, sums.buckets);
+        self.duration_ns += trace.duration_ns;
+        self.weight += c;
+        self.weight_squared += c_squared;
+        self.error_weight += e;
+        self.weighted_duration_ns += d;
         let m = &mut self.moments;
         m.cc += c * c;
         m.ce += c * e;
@@ -110,7 +131,7 @@ impl Cell {
         m.l += l;
         m.cl += c * l;
         m.ll += l * l;
-        m.bucket_squared += sums.bucket_squared;
+        m.bucket_squared += l_squared;
         m.ct += c * trace_weight;
     }
 

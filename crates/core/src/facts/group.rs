@@ -1,6 +1,6 @@
 //! One value of a group-by key: its cells by slice and its exemplars.
 
-use super::cell::{Cell, TraceSums};
+use super::cell::{Cell, Sums, TraceSums};
 use super::exemplars::{Exemplar, Exemplars};
 
 /// A group's cells and exemplars.
@@ -92,9 +92,11 @@ pub(crate) struct Observation {
     pub(crate) trace: u32,
     pub(crate) bucket: i16,
     pub(crate) is_error: bool,
+    /// Whether it begins a request.
+    pub(crate) is_entry: bool,
     pub(crate) duration_ns: u64,
     pub(crate) weight: f64,
-    pub(crate) weighted_duration_ns: f64,
+    pub(crate) sums: Sums,
 }
 
 /// A trace of the current block.
@@ -129,18 +131,11 @@ impl OpenGroup {
         if self.trace != span.trace {
             self.begin_trace(span.trace, traces);
         }
-        let bucket = f64::from(span.bucket);
-        let sums = &mut self.sums;
-        sums.spans += 1;
-        sums.errors += u64::from(span.is_error);
-        sums.duration_ns += u128::from(span.duration_ns);
-        sums.longest_ns = sums.longest_ns.max(span.duration_ns);
-        sums.weight += span.weight;
-        sums.weight_squared += span.weight * span.weight;
-        sums.error_weight += if span.is_error { span.weight } else { 0.0 };
-        sums.weighted_duration_ns += span.weighted_duration_ns;
-        sums.buckets += span.weight * bucket;
-        sums.bucket_squared += span.weight * bucket * bucket;
+        self.sums.sums.add(&span.sums);
+        self.sums.spans += 1;
+        self.sums.errors += u32::from(span.is_error);
+        self.sums.duration_ns += u128::from(span.duration_ns);
+        self.sums.longest_ns = self.sums.longest_ns.max(span.duration_ns);
         self.cell.histogram.add(span.bucket, span.weight);
         is_first
     }

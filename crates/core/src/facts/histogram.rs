@@ -130,9 +130,10 @@ impl Histogram {
     /// The index of a bucket, growing the range where needed.
     #[inline]
     fn index_for(&mut self, bucket: i16) -> usize {
-        let offset = i32::from(bucket) - i32::from(self.first);
-        if offset >= 0 && (offset as usize) < self.counts.len() {
-            return offset as usize;
+        // A bucket below the first becomes a number past every length.
+        let offset = (isize::from(bucket) - isize::from(self.first)) as usize;
+        if offset < self.counts.len() {
+            return offset;
         }
         self.grow(bucket)
     }

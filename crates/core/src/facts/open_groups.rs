@@ -19,6 +19,8 @@ pub(super) struct OpenGroups {
     by_label: HashMap<String, u32, FixedState>,
     /// Groups that have spans of the current block.
     touched: Vec<u32>,
+    /// A buffer to be used again: places in a run, and their groups.
+    pub(super) found: Vec<(u32, u32)>,
     /// Spans that were added, to whatever group.
     pub(super) spans: u64,
 }
@@ -53,6 +55,18 @@ impl OpenGroups {
         self.spans += 1;
         if self.groups[number as usize].add(span, traces) {
             self.touched.push(number);
+        }
+    }
+
+    /// Adds the spans at these places, each to its group.
+    pub(super) fn add_all(
+        &mut self,
+        found: &[(u32, u32)],
+        spans: &[Observation],
+        traces: &[BlockTrace],
+    ) {
+        for (place, number) in found {
+            self.add(*number, &spans[*place as usize], traces);
         }
     }
 

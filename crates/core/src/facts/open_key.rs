@@ -1,6 +1,6 @@
 //! A key while traces are added to it.
 
-use super::builder::{Row, Run};
+use super::builder::Block;
 use super::group::BlockTrace;
 use super::key::{Key, KeyRole, PRUNE_FACTOR};
 use super::open_groups::OpenGroups;
@@ -27,20 +27,21 @@ impl OpenKey {
         }
     }
 
-    /// Folds a block, whose rows are in these runs, into the groups.
-    pub(super) fn fold(&mut self, rows: &[Row], runs: &[Run], traces: &[BlockTrace]) {
-        if self.key.identifier.is_none() {
-            for run in runs {
-                self.sources[run.batch].fold(&rows[run.rows.clone()], traces, &mut self.groups);
-            }
+    /// Folds a block into the groups.
+    pub(super) fn fold(&mut self, block: &Block) {
+        if self.key.identifier.is_some() {
+            return;
+        }
+        for run in &block.runs {
+            self.sources[run.batch].fold(run.spans.clone(), block, &mut self.groups);
         }
     }
 
-    /// Adds a span whose value is in no column.
-    pub(super) fn add_other(&mut self, row: &Row, value: &str, traces: &[BlockTrace]) {
+    /// Adds a span of the block whose value is in no column.
+    pub(super) fn add_other(&mut self, value: &str, place: usize, block: &Block) {
         if self.key.identifier.is_none() {
             let group = self.groups.resolve(value);
-            self.groups.add(group, &row.seen, traces);
+            self.groups.add(group, &block.spans[place], &block.traces);
         }
     }
 

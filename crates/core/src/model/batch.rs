@@ -7,7 +7,7 @@ use arrow_array::{
     ListArray, RecordBatch, StringArray, StructArray, TimestampNanosecondArray, UInt8Array,
     UInt64Array,
 };
-
+use arrow_buffer::NullBuffer;
 use arrow_select::dictionary::garbage_collect_dictionary;
 use arrow_select::filter::filter_record_batch;
 
@@ -53,6 +53,16 @@ impl TextColumn {
         self.codes
             .is_valid(row)
             .then(|| self.codes.value(row) as usize)
+    }
+
+    /// The codes of all rows. What stands at a row without a value means nothing.
+    pub(crate) fn codes(&self) -> &[i32] {
+        self.codes.values()
+    }
+
+    /// Which rows have a value; `None` where all have.
+    pub(crate) fn nulls(&self) -> Option<&NullBuffer> {
+        self.codes.nulls().filter(|nulls| nulls.null_count() > 0)
     }
 
     /// The text of a row; `None` where the row has no value.

@@ -18,9 +18,11 @@ use serde::Serialize;
 /// A closed interval; 95 % confidence unless the field that holds it says otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 pub struct Interval {
-    /// Lower end.
+    /// Lower end; `null` where there is none.
+    #[schemars(with = "Option<f64>")]
     pub low: f64,
-    /// Upper end.
+    /// Upper end; `null` where there is none.
+    #[schemars(with = "Option<f64>")]
     pub high: f64,
 }
 

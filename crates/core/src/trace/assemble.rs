@@ -135,12 +135,29 @@ impl Trace<'_> {
     }
 }
 
+/// What spans are ordered by, as far as it mostly takes.
+#[derive(Debug, Clone, Copy)]
+struct Order {
+    start_ns: i64,
+    span_id: SpanId,
+    at: SpanRef,
+}
+
+/// Among spans with one id: servers behind all others, then by index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct IdPlace {
+    is_server: bool,
+    index: u32,
+}
+
 /// Assembles traces one after the other in buffers that are used again.
 #[derive(Debug, Default)]
 pub struct Assembler {
+    order: Vec<Order>,
     spans: Vec<TraceSpan>,
-    /// Indices of spans ordered by span id.
-    by_id: Vec<u32>,
+    /// Id and index of every span, by id. The server half of a shared id comes last, so that it is found as the
+    /// parent of its children.
+    by_id: Vec<(u64, IdPlace)>,
     state: Vec<u8>,
     chain: Vec<usize>,
 }
@@ -154,8 +171,8 @@ impl Assembler {
     ) -> Trace<'a> {
         let mut oddities = TraceOddities::default();
         self.gather(batches, refs);
-        oddities.duplicates = self.drop_duplicates(batches);
         self.index_ids();
+        oddities.duplicates = self.drop_duplicates(batches);
         self.link(&mut oddities);
         self.cut_cycles(&mut oddities);
         oddities.outside_parent = self.count_outside_parent();
@@ -172,17 +189,48 @@ impl Assembler {
     }
 
     fn gather(&mut self, batches: &[SpanBatch], refs: impl Iterator<Item = SpanRef>) {
+        self.order.clear();
+        self.order.extend(refs.map(|at| {
+            let (batch, row) = (&batches[at.batch as usize], at.row as usize);
+            Order {
+                start_ns: batch.start_ns(row),
+                span_id: batch.span_id(row),
+                at,
+            }
+        }));
+        // Copies of one span that differ in anything are ordered by what they hold, so that the same one is kept in
+        // whatever order they came.
+        let rest = |order: &Order| {
+            let (batch, row) = (&batches[order.at.batch as usize], order.at.row as usize);
+            let names = (batch.service().text(row), batch.operation().text(row));
+            let duration = Reverse(batch.duration_ns(row));
+            let parent = batch.parent_span_id(row);
+            (
+                batch.kind(row),
+                duration,
+                parent,
+                batch.is_error(row),
+                names,
+                order.at,
+            )
+        };
+        self.order.sort_unstable_by(|a, b| {
+            (a.start_ns, a.span_id)
+                .cmp(&(b.start_ns, b.span_id))
+                .then_with(|| rest(a).cmp(&rest(b)))
+        });
         self.spans.clear();
-        self.spans.extend(refs.map(|at| {
+        self.spans.extend(self.order.iter().map(|order| {
+            let at = order.at;
             let (batch, row) = (&batches[at.batch as usize], at.row as usize);
             let weight = batch.weight(row);
             TraceSpan {
                 at,
-                span_id: batch.span_id(row),
+                span_id: order.span_id,
                 role: Role::Root,
                 parent_id: batch.parent_span_id(row).unwrap_or_default(),
                 parent: NONE,
-                start_ns: batch.start_ns(row),
+                start_ns: order.start_ns,
                 duration_ns: batch.duration_ns(row),
                 kind: batch.kind(row),
                 is_error: batch.is_error(row),
@@ -190,45 +238,27 @@ impl Assembler {
                 weight_known: weight.is_some(),
             }
         }));
-        // Copies of one span that differ in anything are ordered by what they hold, so that the same one is kept in
-        // whatever order they came.
-        let key = |s: &TraceSpan| (s.start_ns, s.span_id, s.kind, Reverse(s.duration_ns));
-        let content = |s: &TraceSpan| {
-            (
-                s.parent_id,
-                s.is_error,
-                service(batches, s),
-                operation(batches, s),
-            )
-        };
-        self.spans.sort_unstable_by(|a, b| {
-            let by_content = || content(a).cmp(&content(b));
-            key(a)
-                .cmp(&key(b))
-                .then_with(by_content)
-                .then_with(|| a.at.cmp(&b.at))
-        });
     }
 
     /// Spans with one id are one span, but for Zipkin's way of giving a call's client and server the same id.
     fn drop_duplicates(&mut self, batches: &[SpanBatch]) -> u32 {
-        self.index_ids();
-        let same_id =
-            |a: &u32, b: &u32| self.spans[*a as usize].span_id == self.spans[*b as usize].span_id;
+        if !self.shares_ids() {
+            return 0;
+        }
         let mut dropped: Vec<u32> = Vec::new();
-        for run in self.by_id.chunk_by(same_id) {
+        for run in self.by_id.chunk_by(|a, b| a.0 == b.0) {
             let mut kept = [NONE; 2];
-            for index in run {
-                let span = &self.spans[*index as usize];
+            for (_, place) in run {
+                let span = &self.spans[place.index as usize];
                 let slot = usize::from(span.kind == SERVER);
                 let other = kept[1 - slot];
                 let is_other_half = other == NONE
                     || (self.spans[other as usize].kind + span.kind == CLIENT + SERVER
                         && service(batches, span) != service(batches, &self.spans[other as usize]));
                 if kept[slot] == NONE && is_other_half {
-                    kept[slot] = *index;
+                    kept[slot] = place.index;
                 } else {
-                    dropped.push(*index);
+                    dropped.push(place.index);
                 }
             }
         }
@@ -240,27 +270,31 @@ impl Assembler {
                 index += 1;
                 keep
             });
+            self.index_ids();
         }
         dropped.len() as u32
     }
 
     fn index_ids(&mut self) {
         self.by_id.clear();
-        self.by_id.extend(0..self.spans.len() as u32);
-        let spans = &self.spans;
-        // The server half of a shared id comes last, so that it is found as the parent of its children.
-        self.by_id.sort_unstable_by_key(|i| {
-            let span = &spans[*i as usize];
-            (span.span_id, span.kind == SERVER, *i)
-        });
+        self.by_id
+            .extend((0..).zip(&self.spans).map(|(index, span)| {
+                let is_server = span.kind == SERVER;
+                (number(span.span_id), IdPlace { is_server, index })
+            }));
+        self.by_id.sort_unstable();
+    }
+
+    /// Whether two spans have one id.
+    fn shares_ids(&self) -> bool {
+        self.by_id.windows(2).any(|pair| pair[0].0 == pair[1].0)
     }
 
     fn find(&self, id: SpanId) -> Option<u32> {
-        let after = self
-            .by_id
-            .partition_point(|i| self.spans[*i as usize].span_id <= id);
-        let index = *self.by_id.get(after.checked_sub(1)?)?;
-        (self.spans[index as usize].span_id == id).then_some(index)
+        let id = number(id);
+        let after = self.by_id.partition_point(|(other, _)| *other <= id);
+        let (found, place) = self.by_id.get(after.checked_sub(1)?)?;
+        (*found == id).then_some(place.index)
     }
 
     /// The client half of a call whose server half has the same span id.
@@ -269,18 +303,18 @@ impl Assembler {
         if span.kind != SERVER {
             return None;
         }
-        let first = self
-            .by_id
-            .partition_point(|i| self.spans[*i as usize].span_id < span.span_id);
-        let other = *self.by_id.get(first)?;
-        let twin = &self.spans[other as usize];
-        (other != index && twin.span_id == span.span_id).then_some(other)
+        let id = number(span.span_id);
+        let first = self.by_id.partition_point(|(other, _)| *other < id);
+        let (found, place) = self.by_id.get(first)?;
+        (place.index != index && *found == id).then_some(place.index)
     }
 
     fn link(&mut self, oddities: &mut TraceOddities) {
+        let shares_ids = self.shares_ids();
         for index in 0..self.spans.len() as u32 {
             let parent_id = self.spans[index as usize].parent_id;
-            let (role, parent) = match (self.shared_client(index), parent_id.is_zero()) {
+            let client = shares_ids.then(|| self.shared_client(index)).flatten();
+            let (role, parent) = match (client, parent_id.is_zero()) {
                 (Some(client), _) => (Role::Child, client),
                 (None, true) => (Role::Root, NONE),
                 (None, false) => match self.find(parent_id) {
@@ -341,15 +375,13 @@ impl Assembler {
     }
 }
 
+fn number(id: SpanId) -> u64 {
+    u64::from_be_bytes(id.0)
+}
+
 fn service<'a>(batches: &'a [SpanBatch], span: &TraceSpan) -> Option<&'a str> {
     batches[span.at.batch as usize]
         .service()
-        .text(span.at.row as usize)
-}
-
-fn operation<'a>(batches: &'a [SpanBatch], span: &TraceSpan) -> Option<&'a str> {
-    batches[span.at.batch as usize]
-        .operation()
         .text(span.at.row as usize)
 }
 
