@@ -224,8 +224,7 @@ impl SpanBatchBuilder {
                 self.status_messages.intern(span.status_message) as i32
             });
         self.push_trace_state(span.trace_state);
-        // A window that ends right behind the span must exist.
-        let start_ns = span.start_ns.min(i64::MAX as u64 - 1);
+        let start_ns = span.start_ns.min(i64::MAX as u64);
         self.starts_ns.push(start_ns as i64);
         self.durations_ns
             .push(span.end_ns.checked_sub(span.start_ns).unwrap_or_else(|| {

@@ -77,6 +77,8 @@ impl Window {
 }
 
 const SECOND_NS: i64 = 1_000_000_000;
+/// The last time that a window can contain. Broken clocks give the nanosecond behind it, which counts as this one.
+const LAST_NS: i64 = i64::MAX - 1;
 
 /// A pause in the data longer than this ends a range.
 pub const RANGE_GAP_NS: i64 = 60 * SECOND_NS;
@@ -93,6 +95,7 @@ pub struct OccupiedTime {
 impl OccupiedTime {
     /// Notes that a trace began.
     pub fn add(&mut self, start_ns: i64) {
+        let start_ns = start_ns.min(LAST_NS);
         let second = start_ns.div_euclid(SECOND_NS);
         if self.latest_second != Some(second) {
             self.seconds.insert(second);
@@ -130,7 +133,7 @@ impl OccupiedTime {
             range.from_ns = first;
         }
         if let (Some(range), Some(last)) = (ranges.last_mut(), self.last_ns) {
-            range.to_ns = last.saturating_add(1);
+            range.to_ns = last + 1;
         }
         ranges
     }
@@ -189,6 +192,7 @@ impl Slicing {
 
     /// The number of the slice that contains a time.
     pub fn find(&self, time_ns: i64) -> Option<usize> {
+        let time_ns = time_ns.min(LAST_NS);
         let after = self.slices.partition_point(|s| s.from_ns <= time_ns);
         after
             .checked_sub(1)
@@ -239,6 +243,14 @@ mod tests {
         assert_eq!(ranges[0].from_ns(), 100 * SECOND_NS + 7);
         assert_eq!(ranges[0].to_ns(), 131 * SECOND_NS);
         assert_eq!(ranges[1].to_ns(), 501 * SECOND_NS + 8);
+    }
+
+    #[test]
+    fn the_end_of_time_lies_in_a_window() {
+        let mut time = OccupiedTime::default();
+        time.add(i64::MAX);
+        let slicing = Slicing::cut(&time.ranges(), 5 * SECOND_NS);
+        assert_eq!(slicing.find(i64::MAX), Some(0));
     }
 
     #[test]
