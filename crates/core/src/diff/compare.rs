@@ -199,13 +199,11 @@ impl Context<'_> {
         role: KeyRole,
     ) -> (GroupDiff, [Option<Evidence>; 3]) {
         let samples = [a.sample(), b.sample()];
-        let [before, after] = [
-            Distribution::new(&samples[0]),
-            Distribution::new(&samples[1]),
+        let quantiles = [
+            a.quantiles(Distribution::new(&samples[0]).as_ref()),
+            b.quantiles(Distribution::new(&samples[1]).as_ref()),
         ];
-        let distributions = [before.as_ref(), after.as_ref()];
-        let (latency, latency_evidence) =
-            latency::compare(a, b, &samples, distributions, self.policy);
+        let (latency, latency_evidence) = latency::compare(a, b, &samples, &quantiles, self.policy);
         let (errors, error_evidence) = errors::compare(a, b, self.policy);
         let calls = if role == KeyRole::EntryPoint {
             None
@@ -227,8 +225,8 @@ impl Context<'_> {
         };
         let diff = GroupDiff {
             value: value.to_owned(),
-            baseline: a.summary(distributions[0]),
-            candidate: b.summary(distributions[1]),
+            baseline: a.summary(&quantiles[0]),
+            candidate: b.summary(&quantiles[1]),
             latency,
             errors,
             calls: calls.map(|(diff, _)| diff),

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use super::document::{LatencyDiff, QuantileDiff, Verdict};
 use super::judge::{Evidence, severity_of_delta};
 use super::policy::Policy;
-use super::side::{QUANTILES, Side};
+use super::side::{Quantiles, Side};
 use crate::facts::cell::Cell;
-use crate::stats::quantile::{self, Distribution};
+use crate::stats::quantile::{self, Quantile};
 use crate::stats::{Interval, Sample, Test, theta};
 
 /// The numbers, with a judgement still to come.
@@ -15,11 +15,11 @@ pub(super) fn compare(
     baseline: &Side<'_>,
     candidate: &Side<'_>,
     samples: &[Sample<'_>; 2],
-    distributions: [Option<&Distribution>; 2],
+    quantiles: &[Quantiles; 2],
     policy: &Policy,
 ) -> (LatencyDiff, Evidence) {
     let theta = theta::compare(&samples[0], &samples[1]);
-    let quantiles = compare_quantiles(baseline, candidate, distributions);
+    let quantiles = compare_quantiles(quantiles);
     let mean = baseline
         .ratio(Cell::duration_sums)
         .zip(candidate.ratio(Cell::duration_sums))
@@ -49,44 +49,35 @@ pub(super) fn compare(
     (diff, evidence)
 }
 
-type Quantiles = BTreeMap<&'static str, (f64, QuantileDiff)>;
+/// Changes of quantiles by name, each with the baseline's value.
+type Changes = BTreeMap<&'static str, (f64, QuantileDiff)>;
 
-/// The changes of all quantiles that both sides have, each with the baseline's value.
-fn compare_quantiles(
-    baseline: &Side<'_>,
-    candidate: &Side<'_>,
-    distributions: [Option<&Distribution>; 2],
-) -> Quantiles {
-    let [Some(a), Some(b)] = distributions else {
-        return Quantiles::new();
-    };
-    let both = |needed: f64| baseline.has_quantile(needed) && candidate.has_quantile(needed);
-    let diff = |(name, share, _): (&'static str, f64, f64)| {
-        let (before, after) = (a.quantile(share), b.quantile(share));
-        let test = quantile::compare(&before, &after);
+/// The changes of all quantiles that both sides have.
+fn compare_quantiles([baseline, candidate]: &[Quantiles; 2]) -> Changes {
+    let diff = |before: &Quantile, after: &Quantile| {
+        let test = quantile::compare(before, after);
         let exp = |i: Interval| Interval {
             low: i.low.exp(),
             high: i.high.exp(),
         };
         let is_known = before.value_ns > 0.0;
-        let diff = QuantileDiff {
+        QuantileDiff {
             difference_ns: after.value_ns - before.value_ns,
             factor: is_known.then(|| after.value_ns / before.value_ns),
             factor_interval: is_known.then(|| exp(test.interval())),
             minimum_detectable_factor: is_known.then(|| test.minimum_detectable().exp()),
-        };
-        (name, (before.value_ns, diff))
+        }
     };
-    QUANTILES
-        .into_iter()
-        .filter(|(_, _, needed)| both(*needed))
-        .map(diff)
-        .collect()
+    let both = baseline.iter().filter_map(|(name, before)| {
+        let after = candidate.get(name)?;
+        Some((*name, (before.value_ns, diff(before, after))))
+    });
+    both.collect()
 }
 
 fn evidence(
     theta: &theta::Theta,
-    quantiles: &Quantiles,
+    quantiles: &Changes,
     baseline: &Side<'_>,
     candidate: &Side<'_>,
     policy: &Policy,

@@ -5,18 +5,21 @@ use std::collections::BTreeMap;
 use super::document::{ExemplarIds, GroupSummary, QuantileSummary};
 use crate::facts::cell::Cell;
 use crate::facts::{Exemplar, Facts, Group, KeyRole};
-use crate::stats::quantile::Distribution;
+use crate::stats::quantile::{Distribution, Quantile};
 use crate::stats::ratio::{Ratio, SliceSums};
 use crate::stats::time::Persistence;
 use crate::stats::{Sample, proportion, rate};
 
 /// The quantiles that are reported: name, share, and the traces they need.
-pub(super) const QUANTILES: [(&str, f64, f64); 4] = [
+const QUANTILES: [(&str, f64, f64); 4] = [
     ("p50", 0.5, 2.0),
     ("p90", 0.9, 50.0),
     ("p95", 0.95, 100.0),
     ("p99", 0.99, 2_000.0),
 ];
+
+/// Quantiles by name.
+pub(super) type Quantiles = BTreeMap<&'static str, Quantile>;
 
 /// One side's facts, and how much of a slice's level lasts into the next slice.
 #[derive(Clone, Copy)]
@@ -29,6 +32,7 @@ pub(super) struct SideFacts<'a> {
 pub(super) struct Side<'a> {
     facts: &'a Facts,
     group: &'a Group,
+    /// Sums over all slices; without a histogram.
     pub(super) total: Cell,
     pub(super) slices: usize,
     /// How much of a slice's level lasts into the next slice.
@@ -41,7 +45,7 @@ impl<'a> Side<'a> {
         Self {
             facts,
             group,
-            total: group.total(),
+            total: group.total_sums(),
             slices: group.cells().count(),
             persistence,
         }
@@ -58,13 +62,19 @@ impl<'a> Side<'a> {
 
     /// Buckets and weights by slice, with what clustering by trace does to them.
     pub(super) fn sample(&self) -> Sample<'static> {
-        let counts = self.group.cells().flat_map(|(slice, cell)| {
+        let buckets = |cell: &Cell| {
             cell.histogram
-                .buckets()
-                .map(move |(bucket, w)| (slice, bucket, w))
-        });
+                .range()
+                .map_or(0, |(low, high)| high - low + 1)
+        };
+        let room = self.group.cells().map(|(_, c)| buckets(c) as usize).sum();
+        let mut counts = Vec::with_capacity(room);
+        for (slice, cell) in self.group.cells() {
+            let buckets = cell.histogram.buckets();
+            buckets.for_each(|(bucket, weight)| counts.push((slice, bucket, weight)));
+        }
         Sample {
-            counts: counts.collect(),
+            counts: counts.into(),
             slices: self.slices,
             effective_spans: self.effective_spans(),
             trace_design_effect: self.trace_design_effect(),
@@ -145,12 +155,15 @@ impl<'a> Side<'a> {
         }
     }
 
-    pub(super) fn summary(&self, distribution: Option<&Distribution>) -> GroupSummary {
+    pub(super) fn summary(&self, quantiles: &Quantiles) -> GroupSummary {
         let total = &self.total;
         let effective_spans = self.effective_spans();
         let error_ratio = self.error_ratio();
-        let quantiles = self.quantiles(distribution);
         let median_ns = quantiles.get("p50").map_or(0.0, |q| q.value_ns);
+        let summary = |quantile: &Quantile| QuantileSummary {
+            value_ns: quantile.value_ns,
+            interval_ns: quantile.interval_ns,
+        };
         let seconds = self.facts.slicing().seconds();
         GroupSummary {
             spans: total.spans,
@@ -163,7 +176,10 @@ impl<'a> Side<'a> {
             error_interval: proportion::wilson(error_ratio * effective_spans, effective_spans),
             mean_ns: self.mean_ns(),
             duration_sum_ns: total.duration_ns,
-            quantiles,
+            quantiles: quantiles
+                .iter()
+                .map(|(name, q)| (*name, summary(q)))
+                .collect(),
             per_second: if seconds > 0.0 {
                 total.weight / seconds
             } else {
@@ -173,32 +189,18 @@ impl<'a> Side<'a> {
         }
     }
 
-    /// Whether the group has enough traces for a quantile.
-    pub(super) fn has_quantile(&self, needed: f64) -> bool {
-        (self.total.traces as f64).min(self.effective_spans()) >= needed
-    }
-
-    fn quantiles(
-        &self,
-        distribution: Option<&Distribution>,
-    ) -> BTreeMap<&'static str, QuantileSummary> {
+    /// The quantiles for which the group has enough traces.
+    pub(super) fn quantiles(&self, distribution: Option<&Distribution>) -> Quantiles {
         let Some(distribution) = distribution else {
-            return BTreeMap::new();
+            return Quantiles::new();
         };
+        let traces = (self.total.traces as f64).min(self.effective_spans());
         let enough = QUANTILES
             .into_iter()
-            .filter(|(_, _, needed)| self.has_quantile(*needed));
-        let summary = |(name, share, _)| {
-            let quantile = distribution.quantile(share);
-            (
-                name,
-                QuantileSummary {
-                    value_ns: quantile.value_ns,
-                    interval_ns: quantile.interval_ns,
-                },
-            )
-        };
-        enough.map(summary).collect()
+            .filter(|(_, _, needed)| traces >= *needed);
+        enough
+            .map(|(name, share, _)| (name, distribution.quantile(share)))
+            .collect()
     }
 
     fn exemplars(&self, median_ns: f64) -> ExemplarIds {

@@ -35,12 +35,12 @@ pub(super) fn only_on(
         .filter(|(value, _)| is_only_here(value))
         .map(|(value, group)| {
             let side = Side::new(here, group);
-            let distribution = Distribution::new(&side.sample());
+            let quantiles = side.quantiles(Distribution::new(&side.sample()).as_ref());
             let effective = side.total.traces as f64 / burstiness(here.facts, group);
             let p = share.powf(effective);
             ValueEvidence {
                 value: value.clone(),
-                group: side.summary(distribution.as_ref()),
+                group: side.summary(&quantiles),
                 trace_ratio: side.total.traces as f64 / traces(here.facts).max(1.0),
                 p,
                 passes: !may_hide

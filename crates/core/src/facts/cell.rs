@@ -137,6 +137,12 @@ impl Cell {
 
     /// Adds all of another cell.
     pub fn merge(&mut self, other: &Self) {
+        self.merge_sums(other);
+        self.histogram.merge(&other.histogram);
+    }
+
+    /// Adds all of another cell but its histogram.
+    pub(crate) fn merge_sums(&mut self, other: &Self) {
         self.spans += other.spans;
         self.errors += other.errors;
         self.traces += other.traces;
@@ -146,7 +152,6 @@ impl Cell {
         self.error_weight += other.error_weight;
         self.weighted_duration_ns += other.weighted_duration_ns;
         self.moments.merge(&other.moments);
-        self.histogram.merge(&other.histogram);
     }
 
     /// Sums for the mean duration: y = duration, x = spans.

@@ -37,6 +37,13 @@ impl Group {
         total
     }
 
+    /// All slices' cells in one, without their histograms.
+    pub(crate) fn total_sums(&self) -> Cell {
+        let mut total = Cell::default();
+        self.cells().for_each(|(_, cell)| total.merge_sums(cell));
+        total
+    }
+
     /// Raw spans.
     pub fn spans(&self) -> u64 {
         self.cells().map(|(_, c)| c.spans).sum()

@@ -1,6 +1,6 @@
 //! Trace and span ids: fixed-size byte strings, shown as lower-case hex as OpenTelemetry does.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
 use thiserror::Error;
@@ -98,8 +98,11 @@ macro_rules! id {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                const DIGITS: &[u8; 16] = b"0123456789abcdef";
                 for byte in self.0 {
-                    write!(f, "{byte:02x}")?;
+                    for digit in [byte >> 4, byte & 15] {
+                        f.write_char(char::from(DIGITS[usize::from(digit)]))?;
+                    }
                 }
                 Ok(())
             }

@@ -136,5 +136,16 @@ pub struct Sample<'a> {
     pub persistence: f64,
 }
 
+impl Sample<'_> {
+    /// The lowest and the highest bucket; `None` where there are no spans.
+    pub(crate) fn range(&self) -> Option<(i16, i16)> {
+        let (_, first, _) = *self.counts.first()?;
+        let widen = |(low, high): (i16, i16), count: &(usize, i16, f64)| {
+            (low.min(count.1), high.max(count.1))
+        };
+        Some(self.counts.iter().fold((first, first), widen))
+    }
+}
+
 /// Fewer non-empty slices than this on a side: tests rest on traces alone and are only suggestive.
 pub const MIN_SLICES: usize = 6;

@@ -41,8 +41,7 @@ pub struct Distribution {
 impl Distribution {
     /// The distribution of a side; `None` where it has no spans.
     pub fn new(side: &Sample<'_>) -> Option<Self> {
-        let lowest = side.counts.iter().map(|c| c.1).min()?;
-        let highest = side.counts.iter().map(|c| c.1).max()?;
+        let (lowest, highest) = side.range()?;
         let width = usize::from((highest - lowest) as u16) + 1;
         let slice_numbers = side.counts.iter().map(|c| c.0).max()? + 1;
         let mut counts = vec![0.0; width];

@@ -27,18 +27,8 @@ pub struct Theta {
 
 /// Compares two sides; `None` where one has no spans.
 pub fn compare(baseline: &Sample<'_>, candidate: &Sample<'_>) -> Option<Theta> {
-    let lowest = baseline
-        .counts
-        .iter()
-        .chain(candidate.counts.iter())
-        .map(|c| c.1)
-        .min()?;
-    let highest = baseline
-        .counts
-        .iter()
-        .chain(candidate.counts.iter())
-        .map(|c| c.1)
-        .max()?;
+    let (range_a, range_b) = (baseline.range()?, candidate.range()?);
+    let (lowest, highest) = (range_a.0.min(range_b.0), range_a.1.max(range_b.1));
     let width = usize::from((highest - lowest) as u16) + 1;
     let sum = |side: &Sample<'_>| {
         let mut counts = vec![0.0; width];
