@@ -104,7 +104,7 @@ fn expected_row(
             .unwrap_or(0),
         status_message: status.message,
         trace_state: span.trace_state.clone(),
-        start_ns: span.start_time_unix_nano.min(i64::MAX as u64 - 1) as i64,
+        start_ns: i64::try_from(span.start_time_unix_nano).unwrap_or(i64::MAX),
         duration_ns: span
             .end_time_unix_nano
             .saturating_sub(span.start_time_unix_nano),
