@@ -15,7 +15,7 @@ import statsmodels.api as sm
 from mpmath import mp, mpf
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
+from statsmodels.stats.proportion import proportion_confint
 
 import exact
 from exact import double
@@ -107,26 +107,20 @@ def make_wilson():
     return cases
 
 
-def make_newcombe():
-    # Newcombe's table II, contrasts (a) to (h), the second proportion as the baseline: method 10 as published.
-    published = [
-        ((48, 80), (56, 70), 0.0524, 0.3339), ((3, 10), (9, 10), 0.1705, 0.8090), ((2, 7), (6, 7), 0.0582, 0.8062),
-        ((0, 29), (5, 56), -0.0381, 0.1926), ((0, 20), (0, 10), -0.1611, 0.2775), ((0, 10), (0, 10), -0.2775, 0.2775),
-        ((0, 20), (10, 10), 0.6791, 1), ((0, 10), (10, 10), 0.6075, 1),
-    ]
+def make_score_intervals():
+    # Table II of R. G. Newcombe, Statistics in Medicine 17 (1998) 873-890, method 6, second proportion as the baseline.
+    published = [((48, 80), (56, 70), 0.0528, 0.3382), ((3, 10), (9, 10), 0.1700, 0.8406)]
     others = [
-        ((2, 1000), (9, 1000)), ((9, 1000), (2, 1000)), ((0, 500), (3, 400)), ((4, 4), (1, 3)), ((30, 31), (1999, 2000)),
+        ((2, 7), (6, 7)), ((0, 29), (5, 56)), ((2, 1000), (9, 1000)), ((9, 1000), (2, 1000)), ((0, 500), (3, 400)),
+        ((3, 4), (1, 3)), ((30, 31), (1999, 2000)), ((3, 50000), (11, 40000)), ((40, 600000), (70, 700000)),
     ]
+    fractional = [((2.5, 812.25), (7.75, 640.5))]
     cases = []
-    for baseline, candidate in [row[:2] for row in published] + others:
-        for level in [0.95, 0.99]:
-            difference, lower, upper = exact.newcombe(baseline, candidate, level)
-            theirs = confint_proportions_2indep(*candidate, *baseline, method="newcomb", compare="diff", alpha=1 - level)
-            close(lower, theirs[0])
-            close(upper, theirs[1])
-            record = doubles(dict(difference=difference, lower=lower, upper=upper))
-            cases.append(dict(baseline=list(baseline), candidate=list(candidate), level=level) | record)
-    for (_, _, lower, upper), case in zip(published, cases[::2], strict=False):
+    for baseline, candidate in [row[:2] for row in published] + others + fractional:
+        difference, lower, upper = exact.score_interval(baseline, candidate, 0.95)
+        record = doubles(dict(difference=difference, lower=lower, upper=upper))
+        cases.append(dict(baseline=list(baseline), candidate=list(candidate)) | record)
+    for (_, _, lower, upper), case in zip(published, cases, strict=False):
         assert (round(case["lower"], 4), round(case["upper"], 4)) == (lower, upper)
     return cases
 
@@ -185,7 +179,7 @@ def make_rule_of_three():
 
 def make_proportions():
     return dict(
-        wilson=make_wilson(), newcombe=make_newcombe(), fisher=make_fisher(),
+        wilson=make_wilson(), score_intervals=make_score_intervals(), fisher=make_fisher(),
         poisson_c_test=make_poisson_c_test(), rule_of_three=make_rule_of_three(),
     )
 

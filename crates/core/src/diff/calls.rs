@@ -9,9 +9,6 @@ use crate::stats::{Interval, MIN_SLICES, Test, proportion};
 /// Fewer raw spans than this on both sides together: the rates are compared by an exact test.
 const MIN_SPANS: f64 = 50.0;
 
-/// How often a request calls something does not follow the load, whose persistence is estimated from latency.
-const NO_PERSISTENCE: f64 = 0.0;
-
 /// Spans per trace, with a judgement still to come; `None` where a side has no traces.
 pub(super) fn compare(
     baseline: &Side<'_>,
@@ -21,8 +18,8 @@ pub(super) fn compare(
     let (a, b) = (baseline.calls_per_trace()?, candidate.calls_per_trace()?);
     let is_known = a.value > 0.0 && b.value > 0.0;
     let test = is_known.then(|| {
-        let variance_a = a.variance(NO_PERSISTENCE).scaled(1.0 / a.value);
-        let variance_b = b.variance(NO_PERSISTENCE).scaled(1.0 / b.value);
+        let variance_a = baseline.calls_variance(&a).scaled(1.0 / a.value);
+        let variance_b = candidate.calls_variance(&b).scaled(1.0 / b.value);
         Test::welch((b.value / a.value).ln(), variance_a, variance_b)
     });
     let floor = (1.0 + policy.calls.min_ratio).ln();

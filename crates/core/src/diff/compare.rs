@@ -5,23 +5,25 @@ use std::collections::BTreeSet;
 use super::document::{DOCUMENT_VERSION, Diff, GroupDiff, KeyDiff, LeftOut, RateDiff, Sides};
 use super::judge::Evidence;
 use super::policy::Policy;
-use super::side::{Side, SideFacts, persistence};
+use super::side::{Side, SideFacts, calls_scatter, persistence};
 use super::{calls, errors, findings, header, latency, sentence, values};
 use crate::facts::{ENDPOINT, Facts, Key, KeyRole, OPERATION, SERVICE};
 use crate::stats::fdr::benjamini_hochberg;
-use crate::stats::quantile::Distribution;
 
 /// Compares the candidate's facts with the baseline's.
 pub fn compare(baseline: &Facts, candidate: &Facts, policy: &Policy) -> Diff {
     let persistence = persistence(baseline, candidate);
+    let calls_scatter = calls_scatter(baseline, candidate);
     let context = Context {
         baseline: SideFacts {
             facts: baseline,
             persistence,
+            calls_scatter,
         },
         candidate: SideFacts {
             facts: candidate,
             persistence,
+            calls_scatter,
         },
         policy,
         rates_are_comparable: header::rates_are_comparable(baseline, candidate),
@@ -200,8 +202,8 @@ impl Context<'_> {
     ) -> (GroupDiff, [Option<Evidence>; 3]) {
         let samples = [a.sample(), b.sample()];
         let quantiles = [
-            a.quantiles(Distribution::new(&samples[0]).as_ref()),
-            b.quantiles(Distribution::new(&samples[1]).as_ref()),
+            a.quantiles(samples[0].as_ref()),
+            b.quantiles(samples[1].as_ref()),
         ];
         let (latency, latency_evidence) = latency::compare(a, b, &samples, &quantiles, self.policy);
         let (errors, error_evidence) = errors::compare(a, b, self.policy);

@@ -105,7 +105,7 @@ fn clustered(a: &Ratio, b: &Ratio, variance_a: Variance, variance_b: Variance) -
     }
 }
 
-/// Fisher's mid-p and Newcombe's interval on effective counts: what the clustered variance leaves of the spans.
+/// Fisher's mid-p and the score interval on effective counts: what the clustered variance leaves of the spans.
 fn exact(baseline: &Side<'_>, candidate: &Side<'_>, a: &Ratio, b: &Ratio) -> Tested {
     let pooled = (baseline.total.error_weight + candidate.total.error_weight)
         / (baseline.total.weight + candidate.total.weight);
@@ -121,7 +121,7 @@ fn exact(baseline: &Side<'_>, candidate: &Side<'_>, a: &Ratio, b: &Ratio) -> Tes
     } else {
         proportion::fisher_mid_p(count_a.min(n_a), n_a, count_b.min(n_b), n_b)
     };
-    let interval = proportion::newcombe(x_a, x_b);
+    let interval = proportion::score_interval(x_a, x_b);
     Tested {
         p: Some(p),
         interval: Some(interval),

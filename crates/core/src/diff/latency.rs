@@ -14,11 +14,12 @@ use crate::stats::{Interval, Sample, Test, theta};
 pub(super) fn compare(
     baseline: &Side<'_>,
     candidate: &Side<'_>,
-    samples: &[Sample<'_>; 2],
+    [sample_a, sample_b]: &[Option<Sample>; 2],
     quantiles: &[Quantiles; 2],
     policy: &Policy,
 ) -> (LatencyDiff, Evidence) {
-    let theta = theta::compare(&samples[0], &samples[1]);
+    let samples = sample_a.as_ref().zip(sample_b.as_ref());
+    let theta = samples.map(|(a, b)| theta::compare(a, b));
     let quantiles = compare_quantiles(quantiles);
     let mean = baseline
         .ratio(Cell::duration_sums)

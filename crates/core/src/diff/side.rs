@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use super::document::{ExemplarIds, GroupSummary, QuantileSummary};
 use crate::facts::cell::Cell;
 use crate::facts::{Exemplar, Facts, Group, KeyRole};
-use crate::stats::quantile::{Distribution, Quantile};
+use crate::stats::moderation::Scatter;
+use crate::stats::quantile::{Quantile, quantile};
 use crate::stats::ratio::{Ratio, SliceSums};
 use crate::stats::time::Persistence;
-use crate::stats::{Sample, proportion, rate};
+use crate::stats::{Clustering, Sample, Variance, proportion, rate};
 
 /// The quantiles that are reported: name, share, and the traces they need.
 const QUANTILES: [(&str, f64, f64); 4] = [
@@ -26,6 +27,8 @@ pub(super) type Quantiles = BTreeMap<&'static str, Quantile>;
 pub(super) struct SideFacts<'a> {
     pub(super) facts: &'a Facts,
     pub(super) persistence: f64,
+    /// How calls per trace scatter between slices, over all groups.
+    pub(super) calls_scatter: Scatter,
 }
 
 /// A group of one side.
@@ -37,17 +40,23 @@ pub(super) struct Side<'a> {
     pub(super) slices: usize,
     /// How much of a slice's level lasts into the next slice.
     pub(super) persistence: f64,
+    calls_scatter: Scatter,
 }
 
 impl<'a> Side<'a> {
     pub(super) fn new(side: &SideFacts<'a>, group: &'a Group) -> Self {
-        let SideFacts { facts, persistence } = *side;
+        let SideFacts {
+            facts,
+            persistence,
+            calls_scatter,
+        } = *side;
         Self {
             facts,
             group,
             total: group.total_sums(),
             slices: group.cells().count(),
             persistence,
+            calls_scatter,
         }
     }
 
@@ -60,27 +69,18 @@ impl<'a> Side<'a> {
         }
     }
 
-    /// Buckets and weights by slice, with what clustering by trace does to them.
-    pub(super) fn sample(&self) -> Sample<'static> {
-        let buckets = |cell: &Cell| {
-            cell.histogram
-                .range()
-                .map_or(0, |(low, high)| high - low + 1)
-        };
-        let room = self.group.cells().map(|(_, c)| buckets(c) as usize).sum();
-        let mut counts = Vec::with_capacity(room);
-        for (slice, cell) in self.group.cells() {
-            let buckets = cell.histogram.buckets();
-            buckets.for_each(|(bucket, weight)| counts.push((slice, bucket, weight)));
-        }
-        Sample {
-            counts: counts.into(),
-            slices: self.slices,
+    /// Durations by slice, with what clustering does to them; `None` where the group has no spans.
+    pub(super) fn sample(&self) -> Option<Sample> {
+        let clustering = Clustering {
             effective_spans: self.effective_spans(),
             trace_design_effect: self.trace_design_effect(),
             traces: self.total.traces as f64,
             persistence: self.persistence,
-        }
+        };
+        Sample::new(
+            self.group.cells().map(|(_, cell)| &cell.histogram),
+            clustering,
+        )
     }
 
     /// How much the variance of the mean log-duration grows because spans of one trace are alike; at least 1.
@@ -104,25 +104,18 @@ impl<'a> Side<'a> {
 
     /// Spans per trace, over all traces of the side, those without the group too.
     pub(super) fn calls_per_trace(&self) -> Option<Ratio> {
-        let empty = Cell::default();
-        let mut cells = vec![&empty; self.facts.slice_traces().len()];
-        self.group
-            .cells()
-            .for_each(|(slice, cell)| cells[slice] = cell);
-        let slices = self
-            .facts
-            .slice_traces()
-            .iter()
-            .zip(cells)
-            .filter(|(slice, _)| slice.traces > 0);
-        Ratio::estimate(slices.map(|(slice, cell)| SliceSums {
-            traces: slice.traces as f64,
-            x: slice.weight,
-            y: cell.weight,
-            xx: slice.weight_squared,
-            xy: cell.moments.ct,
-            yy: cell.moments.cc,
-        }))
+        calls_per_trace(self.facts, self.group)
+    }
+
+    /// The variance of [`Self::calls_per_trace`]. How often a request calls something does not follow the load, whose
+    /// persistence is estimated from latency.
+    pub(super) fn calls_variance(&self, calls: &Ratio) -> Variance {
+        self.calls_scatter.variance(
+            calls.trace_variance,
+            calls.traces,
+            calls.slice_variance,
+            calls.slices,
+        )
     }
 
     /// Spans per second.
@@ -190,8 +183,8 @@ impl<'a> Side<'a> {
     }
 
     /// The quantiles for which the group has enough traces.
-    pub(super) fn quantiles(&self, distribution: Option<&Distribution>) -> Quantiles {
-        let Some(distribution) = distribution else {
+    pub(super) fn quantiles(&self, sample: Option<&Sample>) -> Quantiles {
+        let Some(sample) = sample else {
             return Quantiles::new();
         };
         let traces = (self.total.traces as f64).min(self.effective_spans());
@@ -199,7 +192,7 @@ impl<'a> Side<'a> {
             .into_iter()
             .filter(|(_, _, needed)| traces >= *needed);
         enough
-            .map(|(name, share, _)| (name, distribution.quantile(share)))
+            .map(|(name, share, _)| (name, quantile(sample, share)))
             .collect()
     }
 
@@ -260,4 +253,42 @@ fn of_side(facts: &Facts) -> Persistence {
         );
     }
     persistence
+}
+
+fn calls_per_trace(facts: &Facts, group: &Group) -> Option<Ratio> {
+    let empty = Cell::default();
+    let mut cells = vec![&empty; facts.slice_traces().len()];
+    group.cells().for_each(|(slice, cell)| cells[slice] = cell);
+    let slices = facts
+        .slice_traces()
+        .iter()
+        .zip(cells)
+        .filter(|(slice, _)| slice.traces > 0);
+    Ratio::estimate(slices.map(|(slice, cell)| SliceSums {
+        traces: slice.traces as f64,
+        x: slice.weight,
+        y: cell.weight,
+        xx: slice.weight_squared,
+        xy: cell.moments.ct,
+        yy: cell.moments.cc,
+    }))
+}
+
+/// How calls per trace scatter between slices, from all services and operations of both sides.
+pub(super) fn calls_scatter(baseline: &Facts, candidate: &Facts) -> Scatter {
+    let mut ratios = Vec::new();
+    for facts in [baseline, candidate] {
+        let keys = facts.keys().values();
+        let groups = keys
+            .filter(|key| key.role == KeyRole::GroupBy)
+            .flat_map(|key| key.groups.values());
+        for calls in groups.filter_map(|group| calls_per_trace(facts, group)) {
+            if let Some(by_slice) = calls.slice_variance {
+                ratios.push((by_slice / calls.trace_variance, calls.slices));
+            }
+        }
+    }
+    // In order of size, so that the sum does not depend on which side is which.
+    ratios.sort_by(|a, b| a.0.total_cmp(&b.0));
+    Scatter::estimate(&ratios)
 }

@@ -4,7 +4,6 @@ use super::document::ValueEvidence;
 use super::policy::ValuePolicy;
 use super::side::{Side, SideFacts};
 use crate::facts::{Facts, Group, Key};
-use crate::stats::quantile::Distribution;
 
 /// The values of `key` on the side `here` that the other side lacks, most traces first.
 ///
@@ -35,7 +34,7 @@ pub(super) fn only_on(
         .filter(|(value, _)| is_only_here(value))
         .map(|(value, group)| {
             let side = Side::new(here, group);
-            let quantiles = side.quantiles(Distribution::new(&side.sample()).as_ref());
+            let quantiles = side.quantiles(side.sample().as_ref());
             let effective = side.total.traces as f64 / burstiness(here.facts, group);
             let p = share.powf(effective);
             ValueEvidence {

@@ -193,6 +193,11 @@ impl Histogram {
         })
     }
 
+    /// Weighted counts of the buckets in the range, empty ones too.
+    pub(crate) fn weights(&self) -> impl Iterator<Item = f64> + '_ {
+        self.buckets_with_empty().map(|(_, weight)| weight)
+    }
+
     /// Bucket and weighted count of every bucket that holds something, lowest first.
     pub fn buckets(&self) -> impl Iterator<Item = (i16, f64)> + '_ {
         self.buckets_with_empty()

@@ -5,15 +5,19 @@
 pub mod changepoint;
 pub mod distribution;
 pub mod fdr;
+pub mod moderation;
 pub mod proportion;
 pub mod quantile;
 pub mod rate;
 pub mod ratio;
+mod sample;
 pub mod theta;
 pub mod time;
 
 use schemars::JsonSchema;
 use serde::Serialize;
+
+pub use sample::{Clustering, Sample};
 
 /// A closed interval; 95 % confidence unless the field that holds it says otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
@@ -117,34 +121,6 @@ pub fn welch_degrees(a: Variance, b: Variance) -> f64 {
     }
     let part = |v: Variance| v.value * v.value / v.degrees_of_freedom.max(1.0);
     (sum * sum / (part(a) + part(b))).max(1.0)
-}
-
-/// One side's spans of a group, as the tests of a distribution need them.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Sample<'a> {
-    /// (slice, bucket, weighted count), any order; slices are numbered from 0.
-    pub counts: std::borrow::Cow<'a, [(usize, i16, f64)]>,
-    /// Slices in which the group occurs.
-    pub slices: usize,
-    /// (Σw)² / Σw²: the spans that carry as much information.
-    pub effective_spans: f64,
-    /// How much the scatter between traces exceeds that of independent spans; at least 1.
-    pub trace_design_effect: f64,
-    /// Traces the group occurs in.
-    pub traces: f64,
-    /// How much of a slice's level lasts into the next slice, 0–1 (see [`time`]).
-    pub persistence: f64,
-}
-
-impl Sample<'_> {
-    /// The lowest and the highest bucket; `None` where there are no spans.
-    pub(crate) fn range(&self) -> Option<(i16, i16)> {
-        let (_, first, _) = *self.counts.first()?;
-        let widen = |(low, high): (i16, i16), count: &(usize, i16, f64)| {
-            (low.min(count.1), high.max(count.1))
-        };
-        Some(self.counts.iter().fold((first, first), widen))
-    }
 }
 
 /// Fewer non-empty slices than this on a side: tests rest on traces alone and are only suggestive.

@@ -5,7 +5,6 @@
 //! Whitney 1947; Cliff 1993; Brunner & Munzel 2000 for the placement scores whose slice sums give the variance.
 
 use super::distribution::t_two_sided;
-use super::time::clustered_variance;
 use super::{Interval, MIN_SLICES, Sample, Test, Variance};
 
 /// The comparison of two distributions.
@@ -25,36 +24,22 @@ pub struct Theta {
     pub few_slices: bool,
 }
 
-/// Compares two sides; `None` where one has no spans.
-pub fn compare(baseline: &Sample<'_>, candidate: &Sample<'_>) -> Option<Theta> {
-    let (range_a, range_b) = (baseline.range()?, candidate.range()?);
-    let (lowest, highest) = (range_a.0.min(range_b.0), range_a.1.max(range_b.1));
-    let width = usize::from((highest - lowest) as u16) + 1;
-    let sum = |side: &Sample<'_>| {
-        let mut counts = vec![0.0; width];
-        side.counts
-            .iter()
-            .for_each(|(_, b, w)| counts[usize::from((b - lowest) as u16)] += w);
-        counts
-    };
-    let (a, b) = (sum(baseline), sum(candidate));
-    let (n_a, n_b) = (a.iter().sum::<f64>(), b.iter().sum::<f64>());
-    if n_a <= 0.0 || n_b <= 0.0 {
-        return None;
-    }
-    let (middle_a, middle_b) = (middle_cdf(&a, n_a), middle_cdf(&b, n_b));
-    let theta: f64 = b.iter().zip(&middle_a).map(|(h, m)| h * m).sum::<f64>() / n_b;
+/// Compares two sides.
+pub fn compare(baseline: &Sample, candidate: &Sample) -> Theta {
     // A candidate span's score is its placement among the baseline's; a baseline span's the reverse.
-    let score_b: Vec<f64> = middle_a.iter().map(|m| m - theta).collect();
-    let score_a: Vec<f64> = middle_b.iter().map(|m| (1.0 - m) - theta).collect();
-    let few_slices = baseline.slices < MIN_SLICES || candidate.slices < MIN_SLICES;
-    let variance_a = side_variance(baseline, &a, &score_a, n_a, lowest, few_slices);
-    let variance_b = side_variance(candidate, &b, &score_b, n_b, lowest, few_slices);
-    let clusters = |side: &Sample<'_>| {
+    let mut score_b = baseline.placements(candidate);
+    let theta = candidate.mean(&score_b);
+    score_b.iter_mut().for_each(|m| *m -= theta);
+    let mut score_a = candidate.placements(baseline);
+    score_a.iter_mut().for_each(|m| *m = (1.0 - *m) - theta);
+    let few_slices = baseline.slices() < MIN_SLICES || candidate.slices() < MIN_SLICES;
+    let variance_a = side_variance(baseline, &score_a, few_slices);
+    let variance_b = side_variance(candidate, &score_b, few_slices);
+    let clusters = |side: &Sample| {
         if few_slices {
-            side.traces
+            side.traces()
         } else {
-            side.slices as f64
+            side.slices() as f64
         }
     };
     let test = judge(
@@ -64,7 +49,7 @@ pub fn compare(baseline: &Sample<'_>, candidate: &Sample<'_>) -> Option<Theta> {
         (clusters(baseline), clusters(candidate)),
     );
     let interval = theta_interval(theta, &test);
-    Some(Theta {
+    Theta {
         theta,
         delta: 2.0 * theta - 1.0,
         test,
@@ -74,55 +59,17 @@ pub fn compare(baseline: &Sample<'_>, candidate: &Sample<'_>) -> Option<Theta> {
         },
         delta_minimum_detectable: (2.0 * test.minimum_detectable()).min(1.0),
         few_slices,
-    })
+    }
 }
 
-/// The share of spans in lower buckets and half of those in the same one.
-fn middle_cdf(counts: &[f64], total: f64) -> Vec<f64> {
-    let mut below = 0.0;
-    counts
-        .iter()
-        .map(|count| {
-            let middle = (below + 0.5 * count) / total;
-            below += count;
-            middle
-        })
-        .collect()
-}
-
-fn side_variance(
-    side: &Sample<'_>,
-    counts: &[f64],
-    scores: &[f64],
-    total: f64,
-    lowest: i16,
-    few_slices: bool,
-) -> Variance {
-    let spread: f64 = counts
-        .iter()
-        .zip(scores)
-        .map(|(h, u)| h * u * u)
-        .sum::<f64>()
-        / total;
-    let effective = (side.effective_spans - 1.0).max(1.0);
-    let by_trace = spread / effective * side.trace_design_effect;
-    if few_slices {
-        return clustered_variance(by_trace, side.traces, None, side.slices, side.persistence);
-    }
-    let slices = side.counts.iter().map(|c| c.0).max().map_or(0, |s| s + 1);
-    let mut sums = vec![0.0; slices];
-    for (slice, bucket, weight) in side.counts.iter() {
-        sums[*slice] += weight * scores[usize::from((bucket - lowest) as u16)];
-    }
-    let m = side.slices as f64;
-    let by_slice = m / (m - 1.0) * sums.iter().map(|u| u * u).sum::<f64>() / (total * total);
-    clustered_variance(
-        by_trace,
-        side.traces,
-        Some(by_slice),
-        side.slices,
-        side.persistence,
-    )
+fn side_variance(side: &Sample, scores: &[f64], few_slices: bool) -> Variance {
+    let squares: Vec<f64> = scores.iter().map(|u| u * u).collect();
+    let by_slice = (!few_slices).then(|| {
+        let m = side.slices() as f64;
+        let sum: f64 = side.slice_sums(scores).map(|u| u * u).sum();
+        m / (m - 1.0) * sum / (side.total() * side.total())
+    });
+    side.variance(side.mean(&squares), by_slice)
 }
 
 /// θ − ½ on its own scale; on the logit scale outside 0.1–0.9, where the plain one is too narrow at the border.

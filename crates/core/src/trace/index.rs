@@ -116,34 +116,38 @@ fn count(batches: &[SpanBatch], part: u64, parts: u64) -> (Vec<u32>, Vec<Counted
     let mut traces: Vec<Counted> = Vec::new();
     let mut numbers = Vec::with_capacity(batches.iter().map(SpanBatch::len).sum());
     // Spans of a trace often come one after the other.
-    let mut latest = (TraceId::default(), ELSEWHERE);
+    let mut latest = None;
     for batch in batches {
         for row in 0..batch.len() {
             let id = batch.trace_id(row);
-            if latest.1 == ELSEWHERE || latest.0 != id {
-                if !in_part(&id, part, parts) {
-                    numbers.push(ELSEWHERE);
-                    continue;
+            let number = match latest {
+                Some((latest, number)) if latest == id => number,
+                _ if !in_part(&id, part, parts) => ELSEWHERE,
+                _ => {
+                    let entry = table.entry(
+                        hasher.hash_one(id.0),
+                        |number| traces[*number as usize].id == id,
+                        |number| hasher.hash_one(traces[*number as usize].id.0),
+                    );
+                    let number = *entry.or_insert(traces.len() as u32).get();
+                    if number as usize == traces.len() {
+                        traces.push(Counted {
+                            start_ns: i64::MAX,
+                            id,
+                            spans: 0,
+                        });
+                    }
+                    number
                 }
-                let entry = table.entry(
-                    hasher.hash_one(id.0),
-                    |number| traces[*number as usize].id == id,
-                    |number| hasher.hash_one(traces[*number as usize].id.0),
-                );
-                let number = *entry.or_insert(traces.len() as u32).get();
-                if number as usize == traces.len() {
-                    traces.push(Counted {
-                        start_ns: i64::MAX,
-                        id,
-                        spans: 0,
-                    });
-                }
-                latest = (id, number);
+            };
+            latest = Some((id, number));
+            numbers.push(number);
+            if number == ELSEWHERE {
+                continue;
             }
-            let trace = &mut traces[latest.1 as usize];
+            let trace = &mut traces[number as usize];
             trace.spans += 1;
             trace.start_ns = trace.start_ns.min(batch.start_ns(row));
-            numbers.push(latest.1);
         }
     }
     (numbers, traces)

@@ -137,7 +137,7 @@ fn count_fields(prefix: &[u8], whole_len: u64, framing: Framing) -> Option<u64> 
             Header::Incomplete | Header::Malformed => return None,
             Header::Length(header_bytes, length) => {
                 rest = &rest[header_bytes..];
-                left = left.checked_sub(header_bytes as u64 + length)?;
+                left = left.checked_sub(header_bytes as u64)?.checked_sub(length)?;
                 fields += Level::Request.count_fields(rest, length)?;
                 rest = after(rest, length);
             }

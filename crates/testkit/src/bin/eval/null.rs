@@ -8,8 +8,7 @@ use tracediff_core::diff::{Aspect, Diff, GroupDiff, GroupSummary, Policy, compar
 use tracediff_core::facts::histogram::Histogram;
 use tracediff_core::facts::{Facts, KeyRole};
 use tracediff_core::stats::Interval;
-use tracediff_core::stats::Sample;
-use tracediff_core::stats::quantile::Distribution;
+use tracediff_core::stats::{Clustering, Sample};
 use tracediff_simulate::{Load, Settings};
 
 use crate::sides::{on_all_cores, simulated};
@@ -85,10 +84,8 @@ pub(crate) fn evaluate(pairs: u64, minutes: f64, rate: f64, load: Load) -> anyho
         "Fault-free pairs (simulator, persistence of load {})",
         load.persistence
     );
-    Ok(all.report(
-        &title,
-        &format!("{pairs} pairs of {minutes} minutes at {rate} requests/s"),
-    ))
+    let what = format!("{pairs} pairs of {minutes} minutes at {rate} requests/s");
+    Ok(all.report(&title, &what) + &all.quantile_report())
 }
 
 fn role_name(role: KeyRole) -> &'static str {
@@ -156,10 +153,14 @@ impl Outcome {
         if judgement.p.is_some() && group.baseline.errors + group.candidate.errors > 0 {
             let covered = covers(group.errors.interval, 0.0);
             tally(
-                if group.errors.test == "exact" {
-                    "errors (exact)"
-                } else {
-                    "errors (clustered)"
+                match (
+                    group.errors.test,
+                    group.baseline.errors + group.candidate.errors,
+                ) {
+                    ("exact", 0..=4) => "errors (exact, 1–4 in all)",
+                    ("exact", 5..=9) => "errors (exact, 5–9)",
+                    ("exact", _) => "errors (exact, 10 and more)",
+                    _ => "errors (clustered)",
                 },
                 judgement.p,
                 is_finding(judgement.verdict),
@@ -205,16 +206,7 @@ impl Outcome {
     fn quantile_coverage(&self) -> BTreeMap<&'static str, (u64, u64)> {
         let mut coverage: BTreeMap<&'static str, (u64, u64)> = BTreeMap::new();
         for (histogram, intervals) in self.quantiles.values() {
-            let counts: Vec<_> = histogram
-                .buckets()
-                .map(|(bucket, w)| (0, bucket, w))
-                .collect();
-            let sample = Sample {
-                counts: counts.into(),
-                slices: 1,
-                ..Sample::default()
-            };
-            let Some(all) = Distribution::new(&sample) else {
+            let Some(all) = Sample::new(std::iter::once(histogram), Clustering::default()) else {
                 continue;
             };
             for (name, interval) in intervals {
@@ -237,13 +229,6 @@ impl Outcome {
              |---|---|---:|---:|---:|---:|---:|",
             self.spans
         );
-        let percent = |part: u64, whole: u64| {
-            if whole == 0 {
-                "–".to_owned()
-            } else {
-                format!("{:.2} %", 100.0 * part as f64 / whole as f64)
-            }
-        };
         let mut total = Tally::default();
         for ((role, aspect), t) in &self.tallies {
             total.merge(*t);
@@ -268,16 +253,29 @@ impl Outcome {
         );
         let _ = writeln!(
             out,
-            "\nMean persistence between slices: {:.2}. Pairs with any finding: {} of {}; findings of new or missing values: {}.\n\n\
-             | quantile of one window | intervals | hold the quantile of all windows |\n|---|---:|---:|",
+            "\nMean persistence between slices: {:.2}. Pairs with any finding: {} of {}; findings of new or missing values: {}.",
             self.persistence.iter().sum::<f64>() / self.persistence.len().max(1) as f64,
             self.pairs_with_findings,
             self.persistence.len(),
             self.value_findings
         );
+        out
+    }
+
+    /// How often one window's quantile intervals hold the quantile of all windows: for windows of one workload.
+    fn quantile_report(&self) -> String {
+        let mut out = "\n| quantile of one window | intervals | hold the quantile of all windows |\n|---|---:|---:|\n".to_owned();
         for (name, (count, covered)) in self.quantile_coverage() {
             let _ = writeln!(out, "| {name} | {count} | {} |", percent(covered, count));
         }
         out
+    }
+}
+
+fn percent(part: u64, whole: u64) -> String {
+    if whole == 0 {
+        "–".to_owned()
+    } else {
+        format!("{:.2} %", 100.0 * part as f64 / whole as f64)
     }
 }

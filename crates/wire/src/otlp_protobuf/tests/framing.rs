@@ -160,3 +160,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_length_that_no_input_can_have_is_no_framing() {
+    // A varint of nearly 2⁶⁴: header and message together are longer than a number can say.
+    let bytes = [&[0xff; 9][..], &[0x01, 0x00, 0x29, 0xe9]].concat();
+    assert_eq!(detect_protobuf_framing(&bytes, None), None);
+    assert_eq!(
+        detect_protobuf_framing(&bytes, Some(bytes.len() as u64)),
+        None
+    );
+}
