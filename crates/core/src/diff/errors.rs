@@ -109,8 +109,9 @@ fn clustered(a: &Ratio, b: &Ratio, variance_a: Variance, variance_b: Variance) -
 fn exact(baseline: &Side<'_>, candidate: &Side<'_>, a: &Ratio, b: &Ratio) -> Tested {
     let pooled = (baseline.total.error_weight + candidate.total.error_weight)
         / (baseline.total.weight + candidate.total.weight);
+    let design_effect = pooled_design_effect([(baseline, a), (candidate, b)]);
     let counts = |side: &Side<'_>, ratio: &Ratio| {
-        let n = side.effective_spans() / design_effect(side, ratio);
+        let n = side.effective_spans() / design_effect;
         (ratio.value * n, n)
     };
     let (x_a, x_b) = (counts(baseline, a), counts(candidate, b));
@@ -131,12 +132,21 @@ fn exact(baseline: &Side<'_>, candidate: &Side<'_>, a: &Ratio, b: &Ratio) -> Tes
     }
 }
 
-/// How much clustering widens the error ratio's variance over that of independent spans; at least 1.
-fn design_effect(side: &Side<'_>, ratio: &Ratio) -> f64 {
-    let independent = ratio.value * (1.0 - ratio.value) / side.effective_spans();
-    let clustered = ratio.variance(side.persistence).value;
-    if independent > 0.0 && clustered.is_finite() {
-        (clustered / independent).max(1.0)
+/// How much clustering widens the error ratio's variance over that of independent spans; at least 1. From both sides,
+/// by their failures: a side with few cannot tell, and one without any would pass for unclustered.
+fn pooled_design_effect(sides: [(&Side<'_>, &Ratio); 2]) -> f64 {
+    let (mut sum, mut failures) = (0.0, 0.0);
+    for (side, ratio) in sides {
+        let independent = ratio.value * (1.0 - ratio.value) / side.effective_spans();
+        let clustered = ratio.variance(side.persistence).value;
+        if independent > 0.0 && clustered.is_finite() {
+            let weight = self::failures(side) as f64;
+            sum += weight * clustered / independent;
+            failures += weight;
+        }
+    }
+    if failures > 0.0 {
+        (sum / failures).max(1.0)
     } else {
         1.0
     }

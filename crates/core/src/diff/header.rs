@@ -32,7 +32,7 @@ pub(super) fn build(baseline: &Facts, candidate: &Facts, persistence: f64) -> Qu
             warn(
                 "keys_not_scanned",
                 format!(
-                    "the {name} has {} past the 2,000 that are looked at",
+                    "the {name} has at least {} past the 2,000 that are looked at",
                     text::counted(keys, "attribute key")
                 ),
             );

@@ -1,10 +1,11 @@
 //! Builds facts in one pass: traces are gathered into blocks, and each key folds a whole block at a time, so that the
 //! hot loop stays in one column and one key's groups.
 
+use std::hash::BuildHasher;
 use std::ops::Range;
 
 use foldhash::fast::FixedState;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use super::cell::Sums;
 use super::exemplars::Exemplar;
@@ -76,7 +77,8 @@ pub struct FactsBuilder {
     all: OpenGroup,
     keys: Vec<OpenKey>,
     keys_by_name: HashMap<String, usize, FixedState>,
-    keys_not_scanned: u64,
+    /// Hashes of the keys past the cap.
+    keys_not_scanned: HashSet<u64, FixedState>,
     quality: Quality,
     batches: Vec<SpanBatch>,
     block: Block,
@@ -91,7 +93,7 @@ impl FactsBuilder {
             all: OpenGroup::default(),
             keys: Vec::new(),
             keys_by_name: HashMap::default(),
-            keys_not_scanned: 0,
+            keys_not_scanned: HashSet::default(),
             quality: Quality::default(),
             batches: batches.to_vec(),
             block: Block::default(),
@@ -118,7 +120,8 @@ impl FactsBuilder {
             return Some(*index);
         }
         if self.keys.len() >= MAX_KEYS && role == KeyRole::Scanned {
-            self.keys_not_scanned += 1;
+            self.keys_not_scanned
+                .insert(FixedState::default().hash_one(name));
             return None;
         }
         let index = self.keys.len();
@@ -222,7 +225,7 @@ impl FactsBuilder {
             slice_traces: self.slice_traces,
             all: self.all.close(),
             keys: keys.filter(|(_, key)| key.spans > 0).collect(),
-            keys_not_scanned: self.keys_not_scanned,
+            keys_not_scanned: self.keys_not_scanned.len() as u64,
             quality: self.quality,
         }
     }

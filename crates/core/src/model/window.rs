@@ -83,6 +83,9 @@ const LAST_NS: i64 = i64::MAX - 1;
 /// A pause in the data longer than this ends a range.
 pub const RANGE_GAP_NS: i64 = 60 * SECOND_NS;
 
+/// The most ranges that data is taken to have.
+const MAX_RANGES: usize = 100;
+
 /// The seconds in which traces began: from it follow the ranges of time that a set of traces occupies.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OccupiedTime {
@@ -115,8 +118,26 @@ impl OccupiedTime {
         self.first_ns.zip(self.last_ns)
     }
 
-    /// The occupied ranges: cut wherever nothing began for more than [`RANGE_GAP_NS`].
+    /// The occupied ranges: cut wherever nothing began for more than [`RANGE_GAP_NS`], or for longer where that gives
+    /// more than 100 ranges, as with a job that runs every few minutes.
     pub fn ranges(&self) -> Vec<Window> {
+        let mut gap_ns = RANGE_GAP_NS;
+        let mut ranges = self.ranges_apart(gap_ns);
+        while ranges.len() > MAX_RANGES {
+            gap_ns *= 2;
+            ranges = self.ranges_apart(gap_ns);
+        }
+        // A window read off data starts and ends with it, not at full seconds; it lasts a second at least.
+        if let (Some(range), Some(first)) = (ranges.first_mut(), self.first_ns) {
+            range.from_ns = first;
+        }
+        if let (Some(range), Some(last)) = (ranges.last_mut(), self.last_ns) {
+            range.to_ns = (last + 1).max(range.from_ns.saturating_add(SECOND_NS));
+        }
+        ranges
+    }
+
+    fn ranges_apart(&self, gap_ns: i64) -> Vec<Window> {
         let mut ranges: Vec<Window> = Vec::new();
         for second in &self.seconds {
             let (from_ns, to_ns) = (
@@ -124,16 +145,9 @@ impl OccupiedTime {
                 second.saturating_add(1).saturating_mul(SECOND_NS),
             );
             match ranges.last_mut() {
-                Some(last) if from_ns - last.to_ns <= RANGE_GAP_NS => last.to_ns = to_ns,
+                Some(last) if from_ns.saturating_sub(last.to_ns) <= gap_ns => last.to_ns = to_ns,
                 _ => ranges.push(Window { from_ns, to_ns }),
             }
-        }
-        // A window read off data starts and ends with it, not at full seconds.
-        if let (Some(range), Some(first)) = (ranges.first_mut(), self.first_ns) {
-            range.from_ns = first;
-        }
-        if let (Some(range), Some(last)) = (ranges.last_mut(), self.last_ns) {
-            range.to_ns = last + 1;
         }
         ranges
     }
@@ -143,20 +157,26 @@ impl OccupiedTime {
 const SLICE_SECONDS: [i64; 7] = [5, 10, 15, 30, 60, 120, 300];
 /// The slices a window should have at least.
 const SLICES_PER_WINDOW: i64 = 10;
+/// The most slices of a side (two weeks of five minutes): longer sides have longer slices.
+const MAX_SLICES: i64 = 4_032;
 
 /// The slice length for two sides whose ranges are these: the longest round number of seconds, 5 s to 5 min, of which
 /// the longest range of the shorter side still holds ten. Long slices count noise that lasts; ten are enough to test.
 pub fn slice_length_ns(baseline: &[Window], candidate: &[Window]) -> i64 {
     let longest = |ranges: &[Window]| ranges.iter().map(Window::length_ns).max().unwrap_or(0);
+    let total = |ranges: &[Window]| {
+        ranges
+            .iter()
+            .map(Window::length_ns)
+            .fold(0, i64::saturating_add)
+    };
+    let least = total(baseline).max(total(candidate)) / MAX_SLICES;
     let wanted = longest(baseline).min(longest(candidate)) / SLICES_PER_WINDOW;
     // Data that fills a window rarely fills its last second: let the length round up by a twentieth.
     let fits = |seconds: &&i64| **seconds * SECOND_NS <= wanted + wanted / 20;
-    SLICE_SECONDS
-        .iter()
-        .rev()
-        .find(fits)
-        .unwrap_or(&SLICE_SECONDS[0])
-        * SECOND_NS
+    let length = SLICE_SECONDS.iter().rev().find(fits);
+    let length_ns = length.unwrap_or(&SLICE_SECONDS[0]) * SECOND_NS;
+    length_ns.max(least)
 }
 
 /// The slices of one side: equal parts of each of its ranges, never across a gap.
@@ -243,6 +263,26 @@ mod tests {
         assert_eq!(ranges[0].from_ns(), 100 * SECOND_NS + 7);
         assert_eq!(ranges[0].to_ns(), 131 * SECOND_NS);
         assert_eq!(ranges[1].to_ns(), 501 * SECOND_NS + 8);
+    }
+
+    #[test]
+    fn a_single_trace_takes_a_second() {
+        let mut time = OccupiedTime::default();
+        time.add(5 * SECOND_NS + 3);
+        let expected = Window::new(5 * SECOND_NS + 3, 6 * SECOND_NS + 3).unwrap();
+        assert_eq!(time.ranges(), [expected]);
+    }
+
+    #[test]
+    fn rare_jobs_and_broken_clocks_give_few_slices() {
+        let mut time = OccupiedTime::default();
+        (0..10_000).for_each(|job| time.add(job * 300 * SECOND_NS));
+        assert_eq!(time.ranges().len(), 1);
+        (0..10_000).for_each(|place| time.add(place * 900_000 * SECOND_NS));
+        let ranges = time.ranges();
+        assert!(ranges.len() <= 100, "{}", ranges.len());
+        let slicing = Slicing::cut(&ranges, slice_length_ns(&ranges, &ranges));
+        assert!(slicing.slices().len() < 4_200, "{}", slicing.slices().len());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! One side's spans of a group over buckets and slices, as the tests of a distribution need them.
 
 use super::Variance;
-use super::time::clustered_variance;
+use super::time::{clustered_variance, degrees_of_freedom};
 use crate::facts::histogram::{Histogram, ZERO_BUCKET, upper_limit_ns};
 
 /// How the spans of a group hang together: what their scatter must be judged by.
@@ -100,6 +100,11 @@ impl Sample {
     /// Slices in which the group occurs.
     pub fn slices(&self) -> usize {
         self.slices.len()
+    }
+
+    /// The independent slices that the slices are worth, which resemble their neighbours.
+    pub(super) fn effective_slices(&self) -> f64 {
+        1.0 + degrees_of_freedom(self.slices(), self.clustering.persistence)
     }
 
     /// Weighted spans.

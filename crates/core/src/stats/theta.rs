@@ -39,7 +39,7 @@ pub fn compare(baseline: &Sample, candidate: &Sample) -> Theta {
         if few_slices {
             side.traces()
         } else {
-            side.slices() as f64
+            side.effective_slices()
         }
     };
     let test = judge(

@@ -29,12 +29,17 @@ pub fn clustered_variance(
     if by_slice <= by_trace {
         return alone;
     }
-    let m = slices as f64;
-    let squared = persistence * persistence;
     Variance {
-        value: by_trace + (by_slice - by_trace) * widening(m, persistence),
-        degrees_of_freedom: (m - 1.0) * (1.0 - squared) / (1.0 + squared),
+        value: by_trace + (by_slice - by_trace) * widening(slices as f64, persistence),
+        degrees_of_freedom: degrees_of_freedom(slices, persistence),
     }
+}
+
+/// The degrees of freedom of a variance estimated from that many slices of a first-order autoregressive process
+/// (Bartlett 1946).
+pub fn degrees_of_freedom(slices: usize, persistence: f64) -> f64 {
+    let squared = persistence * persistence;
+    (slices as f64 - 1.0) * (1.0 - squared) / (1.0 + squared)
 }
 
 /// How much wider the variance of a mean of `m` values of a first-order autoregressive process is than s²/m.
