@@ -6,6 +6,7 @@
 pub mod diff;
 pub mod facts;
 pub mod model;
+pub mod paths;
 pub mod query;
 pub mod snapshot;
 pub mod stats;

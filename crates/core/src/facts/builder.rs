@@ -15,6 +15,7 @@ use super::key::{ENDPOINT, ENTRY_POINT, KeyRole, OPERATION, SERVICE};
 use super::open_key::OpenKey;
 use super::{Facts, Quality, SliceTraces};
 use crate::model::{SERVICE_NAME, Slicing, SpanBatch, semconv};
+use crate::paths::{Call, PathBuilder};
 use crate::trace::{SpanRef, Trace};
 
 /// Spans after which a block is folded into the groups.
@@ -82,6 +83,11 @@ pub struct FactsBuilder {
     quality: Quality,
     batches: Vec<SpanBatch>,
     block: Block,
+    paths: PathBuilder,
+    /// Visits, edges and dependencies of the block, each with the number of its label.
+    calls_seen: Vec<(u32, Observation)>,
+    /// The same as groups, by label.
+    calls: Vec<OpenGroup>,
 }
 
 impl FactsBuilder {
@@ -97,6 +103,9 @@ impl FactsBuilder {
             quality: Quality::default(),
             batches: batches.to_vec(),
             block: Block::default(),
+            paths: PathBuilder::new(batches),
+            calls_seen: Vec::new(),
+            calls: Vec::new(),
         };
         builder.add_key(ENTRY_POINT, KeyRole::EntryPoint);
         for name in [SERVICE, OPERATION]
@@ -158,6 +167,10 @@ impl FactsBuilder {
             weight,
         });
         let number = self.block.traces.len() as u32;
+        let calls = &mut self.calls_seen;
+        self.paths.observe(trace, slice, weight, |call| {
+            calls.push((call.label, observation_of_call(&call, number)));
+        });
         for (index, span) in trace
             .spans
             .iter()
@@ -195,8 +208,20 @@ impl FactsBuilder {
         for key in &mut self.keys {
             key.end_block(&block.traces);
         }
+        self.fold_calls(&block.traces);
         self.block = block;
         self.block.clear();
+    }
+
+    fn fold_calls(&mut self, traces: &[BlockTrace]) {
+        let count = self.paths.label_count();
+        self.calls.resize_with(count, OpenGroup::default);
+        for (label, call) in &self.calls_seen {
+            self.calls[*label as usize].add(call, traces);
+        }
+        for (label, _) in self.calls_seen.drain(..) {
+            self.calls[label as usize].end_trace(traces);
+        }
     }
 
     /// Attributes that found no column of their own: few, so by name.
@@ -220,6 +245,9 @@ impl FactsBuilder {
     pub fn finish(mut self) -> Facts {
         self.fold();
         let keys = self.keys.into_iter().map(OpenKey::close);
+        let (paths, labels) = self.paths.finish();
+        let calls = self.calls.into_iter().map(OpenGroup::close);
+        let calls = labels.into_iter().zip(calls);
         Facts {
             slicing: self.slicing,
             slice_traces: self.slice_traces,
@@ -227,7 +255,22 @@ impl FactsBuilder {
             keys: keys.filter(|(_, key)| key.spans > 0).collect(),
             keys_not_scanned: self.keys_not_scanned.len() as u64,
             quality: self.quality,
+            calls: calls.filter(|(_, group)| group.spans() > 0).collect(),
+            paths,
         }
+    }
+}
+
+fn observation_of_call(call: &Call, trace: u32) -> Observation {
+    let bucket = bucket_of_ns(call.time_ns);
+    Observation {
+        trace,
+        bucket,
+        is_error: call.is_error,
+        is_entry: false,
+        duration_ns: call.time_ns,
+        weight: call.weight,
+        sums: Sums::of_span(call.time_ns, bucket, call.is_error, call.weight),
     }
 }
 

@@ -28,6 +28,7 @@ pub use key::{
 pub use quality::Quality;
 
 use crate::model::{Slicing, Window};
+use crate::paths::{Label, PathTree};
 
 /// Traces of one slice, whatever groups they have.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -54,6 +55,8 @@ pub struct Facts {
     all: Group,
     keys: BTreeMap<String, Key>,
     keys_not_scanned: u64,
+    calls: BTreeMap<Label, Group>,
+    paths: PathTree,
     /// What the traces are worth as data.
     pub quality: Quality,
 }
@@ -84,6 +87,16 @@ impl Facts {
         self.keys_not_scanned
     }
 
+    /// Local times of visits, times between both ends of calls, and durations of dependencies, by label.
+    pub fn calls(&self) -> &BTreeMap<Label, Group> {
+        &self.calls
+    }
+
+    /// The call tree of all traces, whatever spans of theirs are in groups.
+    pub fn paths(&self) -> &PathTree {
+        &self.paths
+    }
+
     /// Keeps of every key the values that fit under its cap. While summaries are merged a key may outgrow it, so that a
     /// value has time to prove itself: to be called after the last merge.
     pub fn prune(&mut self) {
@@ -104,7 +117,9 @@ impl Facts {
             self.keys
                 .values_mut()
                 .flat_map(|k| k.groups.values_mut())
+                .chain(self.calls.values_mut())
                 .for_each(|g| g.renumber(&mine));
+            self.paths.renumber(&mine);
         }
         let mut slice_traces = vec![SliceTraces::default(); joined.len()];
         for (traces, places) in [(&self.slice_traces, &mine), (&other.slice_traces, &theirs)] {
@@ -123,6 +138,11 @@ impl Facts {
                 .or_insert_with(|| Key::new(key.role))
                 .merge(key, &theirs);
         }
+        for (label, group) in &other.calls {
+            let mine = self.calls.entry(label.clone()).or_default();
+            mine.merge(group, &theirs);
+        }
+        self.paths.merge(&other.paths, &theirs);
         self.keys_not_scanned = self.keys_not_scanned.max(other.keys_not_scanned);
         self.quality.merge(&other.quality);
         Ok(())

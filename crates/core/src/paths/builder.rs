@@ -1,0 +1,493 @@
+//! Folds traces into the population's call tree.
+
+use std::collections::BTreeMap;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+use super::anatomy::Anatomy;
+use super::label::{Label, NodeKind};
+use super::labeler::{EMPTY, LabelCode, Labeler};
+use super::tree::{PathCell, PathId, PathNode, PathTree};
+use crate::model::SpanBatch;
+use crate::trace::Trace;
+
+const NONE: u32 = u32::MAX;
+const CLIENT: u8 = 3;
+const PRODUCER: u8 = 4;
+/// Paths of one builder that are told apart.
+const MAX_PATHS: usize = 50_000;
+/// Links of a path; spans further down count to the last one.
+const MAX_DEPTH: u32 = 64;
+
+/// A span as the call tree sees it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Call {
+    /// The number of its label.
+    pub(crate) label: u32,
+    /// Local time of a visit, time between both ends of a call, or the duration of a dependency, in nanoseconds.
+    pub(crate) time_ns: u64,
+    /// Whether it failed by itself.
+    pub(crate) is_error: bool,
+    pub(crate) weight: f64,
+}
+
+/// A path while traces are added to it.
+#[derive(Debug)]
+struct OpenNode {
+    parent: u32,
+    label: u32,
+    depth: u32,
+    is_awaited: bool,
+    slice: u32,
+    cell: PathCell,
+    cells: Vec<(u32, PathCell)>,
+    trace: TraceSums,
+    /// The span whose child here was seen last, to count each parent once.
+    latest_parent: u64,
+}
+
+/// One path's sums of the trace that is being added. Not weighted.
+#[derive(Debug, Clone, Copy, Default)]
+struct TraceSums {
+    spans: u32,
+    present: u32,
+    childless: u32,
+    errors: u32,
+    origins: u32,
+    critical_calls: u32,
+    exclusive_ns: i64,
+    critical_ns: i64,
+    duration_ns: i64,
+}
+
+/// The call tree while traces are added to it.
+#[derive(Debug)]
+pub(crate) struct PathBuilder {
+    labeler: Labeler,
+    nodes: Vec<OpenNode>,
+    by_link: HashMap<(u32, u32), u32, FixedState>,
+    overflow_spans: u64,
+    /// Spans that were seen, to tell them apart across traces.
+    spans_seen: u64,
+    anatomy: Anatomy,
+    /// Per span of the trace: service, operation, label, node, and the entry of its visit.
+    services: Vec<u32>,
+    operations: Vec<u32>,
+    labels: Vec<u32>,
+    at: Vec<u32>,
+    visits: Vec<u32>,
+    /// Local time of the visit that begins at a span.
+    local_ns: Vec<i64>,
+    /// For a call span, the span in another service that answers.
+    callee: Vec<u32>,
+    touched: Vec<u32>,
+}
+
+impl PathBuilder {
+    /// A builder for traces of these batches.
+    pub(crate) fn new(batches: &[SpanBatch]) -> Self {
+        Self {
+            labeler: Labeler::new(batches),
+            nodes: Vec::new(),
+            by_link: HashMap::default(),
+            overflow_spans: 0,
+            spans_seen: 0,
+            anatomy: Anatomy::default(),
+            services: Vec::new(),
+            operations: Vec::new(),
+            labels: Vec::new(),
+            at: Vec::new(),
+            visits: Vec::new(),
+            local_ns: Vec::new(),
+            callee: Vec::new(),
+            touched: Vec::new(),
+        }
+    }
+
+    /// Adds a trace, and hands out its visits, edges and calls of dependencies.
+    pub(crate) fn observe(
+        &mut self,
+        trace: &Trace<'_>,
+        slice: u32,
+        weight: f64,
+        mut call: impl FnMut(Call),
+    ) {
+        let spans = trace.spans;
+        self.services.clear();
+        for span in spans {
+            self.services.push(self.labeler.service(span.at));
+        }
+        self.anatomy.dissect(trace, &self.services);
+        self.operations.clear();
+        for span in spans {
+            self.operations.push(self.labeler.operation(span.at));
+        }
+        self.find_callees(trace);
+        self.name(trace);
+        self.measure_visits(trace, &mut call);
+        self.descend(trace);
+        self.add_sums(trace);
+        let failed = trace.root().is_some_and(|root| spans[root].is_error);
+        for node in self.touched.drain(..) {
+            self.nodes[node as usize].end_trace(slice, weight, failed);
+        }
+        self.spans_seen += spans.len() as u64;
+    }
+
+    /// For every call span the span that answers: its first child in another service.
+    fn find_callees(&mut self, trace: &Trace<'_>) {
+        self.callee.clear();
+        self.callee.resize(trace.spans.len(), NONE);
+        for (index, span) in trace.spans.iter().enumerate() {
+            let Some(parent) = span.parent() else {
+                continue;
+            };
+            let is_call = match trace.spans[parent].kind {
+                CLIENT | PRODUCER => true,
+                0 => self.anatomy.children(parent).len() == 1,
+                _ => false,
+            };
+            if is_call
+                && self.services[index] != self.services[parent]
+                && self.callee[parent] == NONE
+            {
+                self.callee[parent] = index as u32;
+            }
+        }
+    }
+
+    /// Gives every span its label.
+    fn name(&mut self, trace: &Trace<'_>) {
+        self.labels.clear();
+        for (index, span) in trace.spans.iter().enumerate() {
+            let service = self.services[index];
+            let is_async = self.anatomy.parts()[index].is_async;
+            let callee = self.callee[index];
+            let label = if callee != NONE {
+                self.labeler.number(LabelCode {
+                    kind: NodeKind::Edge,
+                    is_async,
+                    service,
+                    peer: self.services[callee as usize],
+                    operation: self.operations[callee as usize],
+                })
+            } else if matches!(span.kind, CLIENT | PRODUCER) {
+                let peer = self.labeler.dependency(span.at);
+                self.labeler.number(LabelCode {
+                    kind: NodeKind::Dependency,
+                    is_async,
+                    service,
+                    peer,
+                    operation: self.operations[index],
+                })
+            } else {
+                self.labeler.work(service, self.operations[index], is_async)
+            };
+            self.labels.push(label);
+        }
+    }
+
+    /// Adds up the local time of every visit of a service, and hands out visits, edges and dependencies.
+    fn measure_visits(&mut self, trace: &Trace<'_>, call: &mut impl FnMut(Call)) {
+        let spans = trace.spans;
+        self.visits.clear();
+        self.visits.resize(spans.len(), NONE);
+        self.local_ns.clear();
+        self.local_ns.resize(spans.len(), 0);
+        for index in self.anatomy.by_depth() {
+            let index = *index as usize;
+            let inside = spans[index]
+                .parent()
+                .filter(|parent| self.services[*parent] == self.services[index]);
+            let visit = inside.map_or(index as u32, |parent| self.visits[parent]);
+            self.visits[index] = visit;
+            if self.callee[index] == NONE {
+                self.local_ns[visit as usize] += self.anatomy.parts()[index].exclusive_ns;
+            }
+        }
+        for (index, span) in spans.iter().enumerate() {
+            let callee = self.callee[index];
+            let has_failing_child = || {
+                let fails = |child: &&u32| {
+                    spans[**child as usize].is_error
+                        && !self.anatomy.parts()[**child as usize].is_async
+                };
+                self.anatomy.children(index).iter().any(|c| fails(&c))
+            };
+            let mut seen = Call {
+                label: self.labels[index],
+                time_ns: 0,
+                is_error: span.is_error && !has_failing_child(),
+                weight: span.weight,
+            };
+            if self.visits[index] == index as u32 {
+                seen.time_ns = self.local_ns[index].max(0) as u64;
+                // An entry that is itself a call (a client at the root) is told as the call.
+                if callee == NONE {
+                    call(seen);
+                }
+            }
+            if callee != NONE {
+                let answer = &spans[callee as usize];
+                if self.anatomy.parts()[callee as usize].is_async {
+                    continue;
+                }
+                seen.time_ns = span.duration_ns.saturating_sub(answer.duration_ns);
+                call(seen);
+            } else if self.labeler.code(self.labels[index]).kind == NodeKind::Dependency
+                && self.visits[index] != index as u32
+            {
+                seen.time_ns = span.duration_ns;
+                call(seen);
+            }
+        }
+    }
+
+    /// Finds every span's node, from the tops down.
+    fn descend(&mut self, trace: &Trace<'_>) {
+        self.at.clear();
+        self.at.resize(trace.spans.len(), NONE);
+        for place in 0..self.anatomy.by_depth().len() {
+            let index = self.anatomy.by_depth()[place] as usize;
+            let parent = match trace.spans[index].parent() {
+                Some(parent) => self.at[parent],
+                None => {
+                    let top = self.top(trace, index);
+                    let top = self.link(NONE, top);
+                    if top != NONE {
+                        let part = self.anatomy.parts()[index];
+                        let sums = &mut self.nodes[top as usize].trace;
+                        if sums.spans == 0 {
+                            self.touched.push(top);
+                        }
+                        sums.spans += 1;
+                        sums.errors += u32::from(trace.spans[index].is_error);
+                        sums.duration_ns += part.duration_ns();
+                    }
+                    top
+                }
+            };
+            self.at[index] = if parent == NONE {
+                NONE
+            } else {
+                self.link(parent, self.labels[index])
+            };
+        }
+    }
+
+    /// The label of the request or fragment that begins at a span.
+    fn top(&mut self, trace: &Trace<'_>, index: usize) -> u32 {
+        use crate::trace::Role;
+        let is_root = trace.spans[index].role == Role::Root;
+        let own = self.labeler.code(self.labels[index]);
+        let peer = if is_root {
+            self.first_elsewhere(trace, index)
+        } else {
+            EMPTY
+        };
+        self.labeler.number(LabelCode {
+            kind: if is_root {
+                NodeKind::Request
+            } else {
+                NodeKind::Fragment
+            },
+            is_async: false,
+            service: own.service,
+            peer,
+            operation: self.operations[index],
+        })
+    }
+
+    /// What is called first in another service than the root's: gateways often have one name for all requests.
+    fn first_elsewhere(&mut self, trace: &Trace<'_>, root: usize) -> u32 {
+        let mut first: Option<(i64, usize)> = None;
+        for (index, span) in trace.spans.iter().enumerate() {
+            let is_elsewhere = self.services[index] != self.services[root];
+            if !is_elsewhere || self.anatomy.parts()[index].is_async {
+                continue;
+            }
+            match first {
+                Some((start, other)) if span.start_ns == start => {
+                    if self.name_of(index) < self.name_of(other) {
+                        first = Some((start, index));
+                    }
+                }
+                Some((start, _)) if span.start_ns > start => break,
+                _ => first = Some((span.start_ns, index)),
+            }
+        }
+        let Some((_, index)) = first else {
+            return EMPTY;
+        };
+        let (service, operation) = self.name_of(index);
+        let text = format!("{service}: {operation}");
+        self.labeler.text_number(&text)
+    }
+
+    fn name_of(&self, index: usize) -> (&str, &str) {
+        (
+            self.labeler.text(self.services[index]),
+            self.labeler.text(self.operations[index]),
+        )
+    }
+
+    /// The node of a label below another; the other itself past the limits, and an ancestor where the label recurs.
+    fn link(&mut self, parent: u32, label: u32) -> u32 {
+        if let Some(node) = self.by_link.get(&(parent, label)) {
+            return *node;
+        }
+        let mut ancestor = parent;
+        while ancestor != NONE {
+            let node = &self.nodes[ancestor as usize];
+            if node.label == label {
+                self.by_link.insert((parent, label), ancestor);
+                return ancestor;
+            }
+            ancestor = node.parent;
+        }
+        let depth = if parent == NONE {
+            0
+        } else {
+            self.nodes[parent as usize].depth + 1
+        };
+        if self.nodes.len() >= MAX_PATHS || depth > MAX_DEPTH {
+            self.overflow_spans += 1;
+            return parent;
+        }
+        let is_awaited = !self.labeler.code(label).is_async
+            && (parent == NONE || self.nodes[parent as usize].is_awaited);
+        let number = self.nodes.len() as u32;
+        self.nodes.push(OpenNode {
+            parent,
+            label,
+            depth,
+            is_awaited,
+            slice: 0,
+            cell: PathCell::default(),
+            cells: Vec::new(),
+            trace: TraceSums::default(),
+            latest_parent: 0,
+        });
+        self.by_link.insert((parent, label), number);
+        number
+    }
+
+    /// Adds every span to the sums of its node.
+    fn add_sums(&mut self, trace: &Trace<'_>) {
+        for (index, span) in trace.spans.iter().enumerate() {
+            let at = self.at[index];
+            if at == NONE {
+                continue;
+            }
+            let part = self.anatomy.parts()[index];
+            let children = self.anatomy.children(index);
+            let child_failed = children.iter().any(|child| {
+                let child = *child as usize;
+                trace.spans[child].is_error && !self.anatomy.parts()[child].is_async
+            });
+            let node = &mut self.nodes[at as usize];
+            let sums = &mut node.trace;
+            if sums.spans == 0 {
+                self.touched.push(at);
+            }
+            sums.spans += 1;
+            sums.childless += u32::from(children.is_empty());
+            sums.errors += u32::from(span.is_error);
+            sums.origins += u32::from(span.is_error && !child_failed);
+            sums.exclusive_ns += part.exclusive_ns;
+            sums.critical_ns += part.critical_ns;
+            sums.critical_calls += u32::from(part.critical_ns > 0);
+            sums.duration_ns += part.duration_ns();
+            // Numbered from 1, since 0 is nobody.
+            let parent = span.parent().map_or(0, |p| self.spans_seen + p as u64 + 1);
+            if parent == 0 || node.latest_parent != parent {
+                sums.present += 1;
+                node.latest_parent = parent;
+            }
+        }
+    }
+
+    /// The number of labels so far.
+    pub(crate) fn label_count(&self) -> usize {
+        self.labeler.len()
+    }
+
+    /// The tree of all traces that were added, and all labels by number.
+    pub(crate) fn finish(mut self) -> (PathTree, Vec<Label>) {
+        let labels: Vec<Label> = (0..self.labeler.len() as u32)
+            .map(|number| self.labeler.label(number))
+            .collect();
+        // Parents come before their children.
+        let mut ids: Vec<(PathId, PathId)> = Vec::with_capacity(self.nodes.len());
+        let mut nodes = BTreeMap::new();
+        for node in &mut self.nodes {
+            node.keep_cell();
+            let parent = (node.parent != NONE).then(|| ids[node.parent as usize]);
+            let label = &labels[node.label as usize];
+            let id = PathId::below(parent.map(|(id, _)| id), label);
+            let top = parent.map_or(id, |(_, top)| top);
+            ids.push((id, top));
+            let node = PathNode {
+                parent: parent.map(|(id, _)| id),
+                top,
+                label: label.clone(),
+                depth: node.depth,
+                is_awaited: node.is_awaited,
+                cells: std::mem::take(&mut node.cells),
+            };
+            nodes.insert(id, node);
+        }
+        (PathTree::new(nodes, self.overflow_spans), labels)
+    }
+}
+
+impl OpenNode {
+    /// Moves the sums of the current trace into the cell of its slice.
+    fn end_trace(&mut self, slice: u32, w: f64, request_failed: bool) {
+        if slice != self.slice {
+            self.keep_cell();
+            self.slice = slice;
+        }
+        let sums = std::mem::take(&mut self.trace);
+        let (c, t, d) = (
+            f64::from(sums.spans),
+            sums.critical_ns as f64,
+            sums.duration_ns as f64,
+        );
+        let cell = &mut self.cell;
+        cell.traces += 1;
+        cell.spans += u64::from(sums.spans);
+        cell.weight += w;
+        cell.weight_squared += w * w;
+        cell.calls += w * c;
+        cell.calls_squared += w * w * c * c;
+        cell.present += w * f64::from(sums.present);
+        cell.childless += w * f64::from(sums.childless);
+        cell.errors += w * f64::from(sums.errors);
+        cell.origins += w * f64::from(sums.origins);
+        if request_failed {
+            cell.origins_reaching += w * f64::from(sums.origins);
+        }
+        cell.exclusive_ns += w * sums.exclusive_ns as f64;
+        cell.critical_ns += w * t;
+        cell.critical_squared += w * w * t * t;
+        cell.critical_weight += w * w * t;
+        cell.critical_calls += w * f64::from(sums.critical_calls);
+        cell.duration_ns += w * d;
+        cell.duration_squared += w * w * d * d;
+        cell.duration_weight += w * w * d;
+    }
+
+    /// Puts the current cell with those of its slice.
+    fn keep_cell(&mut self) {
+        let cell = std::mem::take(&mut self.cell);
+        if cell.traces == 0 {
+            return;
+        }
+        match self.cells.binary_search_by_key(&self.slice, |(s, _)| *s) {
+            Ok(place) => self.cells[place].1.merge(&cell),
+            Err(place) => self.cells.insert(place, (self.slice, cell)),
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! Call paths: whose time, calls and failures a request's are made of.
+//!
+//! [`Anatomy`] takes one trace apart, exactly; [`PathTree`] is the sum over a population of traces.
+
+mod anatomy;
+mod builder;
+mod label;
+mod labeler;
+mod tree;
+
+pub use anatomy::{Anatomy, Part};
+pub(crate) use builder::{Call, PathBuilder};
+pub use label::{Label, NodeKind, normalized};
+pub use tree::{PathCell, PathId, PathNode, PathTree};
+
+#[cfg(test)]
+mod tests;

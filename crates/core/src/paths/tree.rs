@@ -1,0 +1,182 @@
+//! The population's call tree: for every path its counts and times, by slice.
+
+use std::collections::BTreeMap;
+
+use super::label::{Label, NodeKind};
+use crate::trace::mix;
+
+/// Identifies a path: a hash of the labels from the request down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PathId(u128);
+
+impl PathId {
+    /// The path of a label below another path; `None` for a request or fragment.
+    pub fn below(parent: Option<Self>, label: &Label) -> Self {
+        let parent = parent.map_or(0, |p| p.0);
+        let (mut a, mut b) = (mix(parent as u64), mix((parent >> 64) as u64 ^ 0x5bd1));
+        let mut add = |bytes: &[u8]| {
+            for chunk in bytes.chunks(8) {
+                let mut word = [0; 8];
+                word[..chunk.len()].copy_from_slice(chunk);
+                let word = u64::from_le_bytes(word);
+                a = mix(a ^ word);
+                b = mix(b.wrapping_add(word)).rotate_left(17);
+            }
+            a = mix(a ^ bytes.len() as u64);
+            b = mix(b.wrapping_add(bytes.len() as u64));
+        };
+        add(&[label.kind as u8, u8::from(label.is_async)]);
+        add(label.service.as_bytes());
+        add(label.peer.as_bytes());
+        add(label.operation.as_bytes());
+        Self(u128::from(a) << 64 | u128::from(b))
+    }
+}
+
+/// Sums over the spans of one path in one slice. w is the weight of a trace; per trace c counts the spans of the path,
+/// t is their time on the critical path, d their duration, both in nanoseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct PathCell {
+    /// Raw traces that have the path.
+    pub traces: u64,
+    /// Raw spans.
+    pub spans: u64,
+    /// Σ w over those traces.
+    pub weight: f64,
+    /// Σ w².
+    pub weight_squared: f64,
+    /// Σ w·c.
+    pub calls: f64,
+    /// Σ (w·c)².
+    pub calls_squared: f64,
+    /// Σ w·(spans of the parent path that have at least one child here).
+    pub present: f64,
+    /// Σ w·(spans without any child).
+    pub childless: f64,
+    /// Σ w·(failed spans).
+    pub errors: f64,
+    /// Σ w·(spans that failed though no child that they waited for did).
+    pub origins: f64,
+    /// The same, of traces whose request failed.
+    pub origins_reaching: f64,
+    /// Σ w·(exclusive time).
+    pub exclusive_ns: f64,
+    /// Σ w·t.
+    pub critical_ns: f64,
+    /// Σ (w·t)².
+    pub critical_squared: f64,
+    /// Σ w²·t.
+    pub critical_weight: f64,
+    /// Σ w·(spans with time on the critical path).
+    pub critical_calls: f64,
+    /// Σ w·d.
+    pub duration_ns: f64,
+    /// Σ (w·d)².
+    pub duration_squared: f64,
+    /// Σ w²·d.
+    pub duration_weight: f64,
+}
+
+impl PathCell {
+    /// Adds all of another cell.
+    pub fn merge(&mut self, o: &Self) {
+        self.traces += o.traces;
+        self.spans += o.spans;
+        self.weight += o.weight;
+        self.weight_squared += o.weight_squared;
+        self.calls += o.calls;
+        self.calls_squared += o.calls_squared;
+        self.present += o.present;
+        self.childless += o.childless;
+        self.errors += o.errors;
+        self.origins += o.origins;
+        self.origins_reaching += o.origins_reaching;
+        self.exclusive_ns += o.exclusive_ns;
+        self.critical_ns += o.critical_ns;
+        self.critical_squared += o.critical_squared;
+        self.critical_weight += o.critical_weight;
+        self.critical_calls += o.critical_calls;
+        self.duration_ns += o.duration_ns;
+        self.duration_squared += o.duration_squared;
+        self.duration_weight += o.duration_weight;
+    }
+}
+
+/// A path's label, parent and cells.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PathNode {
+    /// The path it is below; `None` for requests and fragments.
+    pub parent: Option<PathId>,
+    /// The request or fragment at its top.
+    pub top: PathId,
+    /// What its last link is.
+    pub label: Label,
+    /// Links from the top, which is 0.
+    pub depth: u32,
+    /// Whether the request waits for it: nothing on the way is asynchronous.
+    pub is_awaited: bool,
+    /// Slice number and cell, by slice.
+    pub cells: Vec<(u32, PathCell)>,
+}
+
+impl PathNode {
+    /// All slices' cells in one.
+    pub fn total(&self) -> PathCell {
+        let mut total = PathCell::default();
+        self.cells.iter().for_each(|(_, cell)| total.merge(cell));
+        total
+    }
+}
+
+/// All paths of a set of traces.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PathTree {
+    nodes: BTreeMap<PathId, PathNode>,
+    /// Raw spans of paths past the cap, which were not told apart.
+    pub overflow_spans: u64,
+}
+
+impl PathTree {
+    /// The nodes by path.
+    pub fn nodes(&self) -> &BTreeMap<PathId, PathNode> {
+        &self.nodes
+    }
+
+    /// The requests: the tops of whole traces.
+    pub fn requests(&self) -> impl Iterator<Item = (&PathId, &PathNode)> {
+        let is_request = |(_, node): &(&PathId, &PathNode)| node.label.kind == NodeKind::Request;
+        self.nodes.iter().filter(is_request)
+    }
+
+    pub(super) fn new(nodes: BTreeMap<PathId, PathNode>, overflow_spans: u64) -> Self {
+        Self {
+            nodes,
+            overflow_spans,
+        }
+    }
+
+    /// Adds another tree whose slice i is this one's slice `slice_of[i]`.
+    pub(crate) fn merge(&mut self, other: &Self, slice_of: &[usize]) {
+        self.overflow_spans += other.overflow_spans;
+        for (id, node) in &other.nodes {
+            let mine = self.nodes.entry(*id).or_insert_with(|| PathNode {
+                cells: Vec::new(),
+                ..node.clone()
+            });
+            for (slice, cell) in &node.cells {
+                let slice = slice_of[*slice as usize] as u32;
+                match mine.cells.binary_search_by_key(&slice, |(s, _)| *s) {
+                    Ok(place) => mine.cells[place].1.merge(cell),
+                    Err(place) => mine.cells.insert(place, (slice, *cell)),
+                }
+            }
+        }
+    }
+
+    /// Renumbers slices: slice i becomes `slice_of[i]`, which must keep their order.
+    pub(crate) fn renumber(&mut self, slice_of: &[usize]) {
+        for (slice, _) in self.nodes.values_mut().flat_map(|node| &mut node.cells) {
+            *slice = slice_of[*slice as usize] as u32;
+        }
+    }
+}
