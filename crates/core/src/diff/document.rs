@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::culprits::Culprit;
 use super::policy::Policy;
 use crate::facts::{KeyRole, Other, Quality};
 use crate::model::Window;
@@ -29,6 +30,8 @@ pub struct Diff {
     pub policy: Policy,
     /// Everything that passed the policy, most important first.
     pub findings: Vec<Finding>,
+    /// The services that the change likely comes from, best first; empty where the evidence is thin.
+    pub culprits: Vec<Culprit>,
     /// The keys: entry points first, then those asked for, then those found.
     pub keys: Vec<KeyDiff>,
     /// Keys that were found and not compared, and why.

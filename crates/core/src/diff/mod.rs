@@ -2,6 +2,7 @@
 
 mod calls;
 mod compare;
+mod culprits;
 mod document;
 mod errors;
 mod findings;
@@ -15,6 +16,7 @@ pub mod text;
 mod values;
 
 pub use compare::compare;
+pub use culprits::{Confidence, Culprit, Evidence as CulpritEvidence};
 pub use document::*;
 pub use policy::{CallPolicy, ErrorPolicy, LatencyPolicy, Policy, PolicyError, ValuePolicy};
 

@@ -2,7 +2,7 @@
 
 use super::Variance;
 use super::time::{clustered_variance, degrees_of_freedom};
-use crate::facts::histogram::{Histogram, ZERO_BUCKET, upper_limit_ns};
+use crate::facts::histogram::{Histogram, ZERO_BUCKET, bucket_of_ns, upper_limit_ns};
 
 /// How the spans of a group hang together: what their scatter must be judged by.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -77,6 +77,29 @@ impl Sample {
             slices,
             clustering,
         })
+    }
+
+    /// (Σw)² / Σw²: the spans that carry as much information.
+    pub fn effective_spans(&self) -> f64 {
+        self.clustering.effective_spans
+    }
+
+    /// The share of spans below a value in nanoseconds.
+    pub fn share_below(&self, value_ns: f64) -> f64 {
+        let bucket = bucket_of_ns(value_ns.max(0.0) as u64);
+        let Ok(index) = usize::try_from(i32::from(bucket) - i32::from(self.lowest)) else {
+            return 0.0;
+        };
+        let Some(count) = self.counts.get(index) else {
+            return 1.0;
+        };
+        let (low, high) = (upper_limit_ns(bucket - 1), upper_limit_ns(bucket));
+        let inside = if bucket == ZERO_BUCKET {
+            0.5
+        } else {
+            ((value_ns / low).ln() / (high / low).ln()).clamp(0.0, 1.0)
+        };
+        (self.cumulative[index] - (1.0 - inside) * count) / self.total()
     }
 
     /// Traces the group occurs in.

@@ -1,0 +1,248 @@
+//! Where the change of the mean request duration comes from: exact shares of nodes of the call tree.
+//!
+//! Every nanosecond of a request is on the critical path of one node, so the means of the nodes add up to the mean of
+//! the requests, and their changes to its change. The change of the traffic mix is apart (Kitagawa 1955; Oaxaca 1973).
+
+use std::collections::BTreeMap;
+
+use crate::diff::side::SideFacts;
+use crate::facts::Facts;
+use crate::paths::{Label, NodeKind, PathCell, PathId};
+use crate::stats::time::clustered_variance;
+use crate::stats::{Test, Variance};
+
+/// The change of the mean duration of all requests, taken apart.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Ledger {
+    /// Mean duration of a request before and after, in nanoseconds.
+    pub(super) mean_ns: [f64; 2],
+    /// What the change of the traffic mix is worth: other shares of the types of requests.
+    pub(super) mix_ns: f64,
+    /// What nodes are worth, at the candidate's mix. Adds up to the rest of the change.
+    pub(super) entries: Vec<Entry>,
+}
+
+/// One node's part of the change.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub(super) label: Label,
+    /// Its time on the critical path per request, before and after, in nanoseconds, at the candidate's mix.
+    pub(super) time_ns: [f64; 2],
+    /// Calls on the critical path per request.
+    pub(super) calls: [f64; 2],
+    /// Change of its time per request, with its uncertainty.
+    pub(super) change: Test,
+    /// The part of the change that is due to more or fewer calls.
+    pub(super) by_calls_ns: f64,
+}
+
+impl Entry {
+    /// The part of the change that is due to more or less time per call.
+    pub(super) fn by_time_ns(&self) -> f64 {
+        self.change.difference - self.by_calls_ns
+    }
+
+    /// Time per call on one side, in nanoseconds.
+    pub(super) fn per_call_ns(&self, side: usize) -> f64 {
+        if self.calls[side] > 0.0 {
+            self.time_ns[side] / self.calls[side]
+        } else {
+            0.0
+        }
+    }
+}
+
+/// One node's cells below one type of requests, by slice.
+type Cells = BTreeMap<u32, PathCell>;
+
+/// One side: its requests, and the nodes that requests wait for.
+struct Sums<'a> {
+    requests: BTreeMap<PathId, (PathCell, &'a [(u32, PathCell)])>,
+    nodes: BTreeMap<&'a Label, BTreeMap<PathId, Cells>>,
+    weight: f64,
+    slices: usize,
+    persistence: f64,
+}
+
+impl<'a> Sums<'a> {
+    fn of(side: &SideFacts<'a>) -> Self {
+        let facts: &'a Facts = side.facts;
+        let tree = facts.paths();
+        let mut requests = BTreeMap::new();
+        let mut weight = 0.0;
+        for (id, node) in tree.requests() {
+            let total = node.total();
+            weight += total.weight;
+            requests.insert(*id, (total, &node.cells[..]));
+        }
+        let mut nodes: BTreeMap<&Label, BTreeMap<PathId, Cells>> = BTreeMap::new();
+        for node in tree.nodes().values() {
+            let is_part = node.is_awaited
+                && requests.contains_key(&node.top)
+                && !matches!(node.label.kind, NodeKind::Request | NodeKind::Fragment);
+            if !is_part {
+                continue;
+            }
+            let cells = nodes.entry(&node.label).or_default();
+            let cells = cells.entry(node.top).or_default();
+            for (slice, cell) in &node.cells {
+                cells.entry(*slice).or_default().merge(cell);
+            }
+        }
+        Self {
+            requests,
+            nodes,
+            weight,
+            slices: facts.slice_traces().iter().filter(|s| s.traces > 0).count(),
+            persistence: side.persistence,
+        }
+    }
+
+    fn share(&self, request: &PathId) -> f64 {
+        self.requests
+            .get(request)
+            .map_or(0.0, |(total, _)| total.weight / self.weight)
+    }
+
+    fn mean_ns(&self, request: &PathId) -> Option<f64> {
+        let (total, _) = self.requests.get(request)?;
+        (total.weight > 0.0).then(|| total.duration_ns / total.weight)
+    }
+
+    /// The node's time and calls per request at the given mix, and the variance of that time.
+    fn node(&self, label: &Label, mix: &BTreeMap<PathId, f64>) -> Standardized {
+        let mut out = Standardized::default();
+        let mut slices: BTreeMap<u32, f64> = BTreeMap::new();
+        let mut by_trace = 0.0;
+        let Some(below) = self.nodes.get(label) else {
+            return out;
+        };
+        for (request, share) in mix {
+            let (Some(cells), Some((total, of_request))) =
+                (below.get(request), self.requests.get(request))
+            else {
+                continue;
+            };
+            let mut sum = PathCell::default();
+            cells.values().for_each(|cell| sum.merge(cell));
+            let (time, calls) = (
+                sum.critical_ns / total.weight,
+                sum.critical_calls / total.weight,
+            );
+            out.time_ns += share * time;
+            out.calls += share * calls;
+            out.by_request.insert(*request, (time, calls));
+            let scale = share / total.weight;
+            let squares = sum.critical_squared - 2.0 * time * sum.critical_weight
+                + time * time * total.weight_squared;
+            by_trace += scale * scale * squares.max(0.0);
+            for (slice, cell) in *of_request {
+                let critical = cells.get(slice).map_or(0.0, |c| c.critical_ns);
+                *slices.entry(*slice).or_default() += scale * (critical - time * cell.weight);
+            }
+            out.traces += total.traces as f64;
+        }
+        let m = self.slices as f64;
+        let squares: f64 = slices.values().map(|u| u * u).sum();
+        let by_slice = (self.slices > 1).then(|| m / (m - 1.0) * squares);
+        out.variance = clustered_variance(
+            by_trace,
+            out.traces,
+            by_slice,
+            self.slices,
+            self.persistence,
+        );
+        out
+    }
+}
+
+/// A node's time and calls per request at one mix of requests.
+struct Standardized {
+    time_ns: f64,
+    calls: f64,
+    variance: Variance,
+    traces: f64,
+    by_request: BTreeMap<PathId, (f64, f64)>,
+}
+
+impl Default for Standardized {
+    fn default() -> Self {
+        Self {
+            time_ns: 0.0,
+            calls: 0.0,
+            variance: Variance {
+                value: 0.0,
+                degrees_of_freedom: 1.0,
+            },
+            traces: 0.0,
+            by_request: BTreeMap::new(),
+        }
+    }
+}
+
+/// Takes the change of the mean apart.
+pub(super) fn build(baseline: &SideFacts<'_>, candidate: &SideFacts<'_>) -> Ledger {
+    let (a, b) = (Sums::of(baseline), Sums::of(candidate));
+    let mean = |side: &Sums<'_>| {
+        let means = side.requests.keys();
+        means
+            .map(|r| side.share(r) * side.mean_ns(r).unwrap_or(0.0))
+            .sum::<f64>()
+    };
+    let mut ledger = Ledger {
+        mean_ns: [mean(&a), mean(&b)],
+        ..Ledger::default()
+    };
+    if a.weight <= 0.0 || b.weight <= 0.0 {
+        return ledger;
+    }
+    // The candidate's shares of the types that both sides have.
+    let mut mix: BTreeMap<PathId, f64> = BTreeMap::new();
+    for request in b.requests.keys() {
+        match a.mean_ns(request) {
+            Some(before) => {
+                mix.insert(*request, b.share(request));
+                ledger.mix_ns += (b.share(request) - a.share(request)) * before;
+            }
+            None => ledger.mix_ns += b.share(request) * b.mean_ns(request).unwrap_or(0.0),
+        }
+    }
+    for request in a.requests.keys().filter(|r| !b.requests.contains_key(r)) {
+        ledger.mix_ns -= a.share(request) * a.mean_ns(request).unwrap_or(0.0);
+    }
+    let mut labels: Vec<&Label> = a.nodes.keys().chain(b.nodes.keys()).copied().collect();
+    labels.sort_unstable();
+    labels.dedup();
+    for label in labels {
+        let (before, after) = (a.node(label, &mix), b.node(label, &mix));
+        let change = Test::welch(
+            after.time_ns - before.time_ns,
+            before.variance,
+            after.variance,
+        );
+        ledger.entries.push(Entry {
+            label: label.clone(),
+            time_ns: [before.time_ns, after.time_ns],
+            calls: [before.calls, after.calls],
+            change,
+            by_calls_ns: by_calls_ns(&before, &after, &mix),
+        });
+    }
+    ledger
+}
+
+/// Σ over types of requests of Δ(calls) · mean time per call: the exact midpoint decomposition.
+fn by_calls_ns(before: &Standardized, after: &Standardized, mix: &BTreeMap<PathId, f64>) -> f64 {
+    let mut sum = 0.0;
+    for (request, share) in mix {
+        let at = |side: &Standardized| side.by_request.get(request).copied().unwrap_or_default();
+        let ((time_a, calls_a), (time_b, calls_b)) = (at(before), at(after));
+        let per_call = |time: f64, calls: f64, other: f64| {
+            if calls > 0.0 { time / calls } else { other }
+        };
+        let tau_a = per_call(time_a, calls_a, per_call(time_b, calls_b, 0.0));
+        let tau_b = per_call(time_b, calls_b, tau_a);
+        sum += share * (calls_b - calls_a) * f64::midpoint(tau_a, tau_b);
+    }
+    sum
+}

@@ -1,0 +1,224 @@
+//! Which services branch differently: calls that went missing or came new, within one type of request.
+
+use std::collections::BTreeMap;
+
+use crate::facts::Facts;
+use crate::paths::{Label, NodeKind};
+
+/// Standard errors and share of the parent's calls that a change must exceed.
+const MIN_Z: f64 = 4.0;
+const MIN_EFFECT: f64 = 0.10;
+/// More standard errors than this count as this many.
+const MAX_Z: f64 = 10.0;
+/// Changes that balance each other up to this are one thing under another name.
+const SAME_RATE: f64 = 0.25;
+
+/// A change of how often a parent has a child.
+#[derive(Debug, Clone)]
+pub(super) struct Branch {
+    /// The parent.
+    pub(super) parent: Label,
+    /// The child; `None` for "no child at all".
+    pub(super) child: Option<Label>,
+    /// Change of the share of the parent's calls that have the child.
+    pub(super) effect: f64,
+    /// The share before and after.
+    pub(super) shares: [f64; 2],
+    /// The change in standard errors.
+    pub(super) z: f64,
+}
+
+impl Branch {
+    /// How much it says about its parent's service.
+    pub(super) fn strength(&self) -> f64 {
+        self.z.abs().min(MAX_Z) * self.effect.abs().sqrt() / 2.0
+    }
+}
+
+/// Calls of one parent in requests of one type.
+#[derive(Debug, Clone, Default)]
+struct Calls<'a> {
+    /// Calls that count as independent observations: raw spans.
+    spans: f64,
+    weighted: f64,
+    childless: f64,
+    with: BTreeMap<Child<'a>, f64>,
+}
+
+/// A child by what it is, whether or not it is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Child<'a> {
+    kind: NodeKind,
+    service: &'a str,
+    peer: &'a str,
+    operation: &'a str,
+}
+
+impl<'a> Child<'a> {
+    fn of(label: &'a Label) -> Self {
+        Self {
+            kind: label.kind,
+            service: &label.service,
+            peer: &label.peer,
+            operation: &label.operation,
+        }
+    }
+
+    fn label(&self) -> Label {
+        Label {
+            kind: self.kind,
+            is_async: false,
+            service: self.service.to_owned(),
+            peer: self.peer.to_owned(),
+            operation: self.operation.to_owned(),
+        }
+    }
+}
+
+/// By parent, then by type of request.
+type Branching<'a> = BTreeMap<Child<'a>, BTreeMap<&'a Label, Calls<'a>>>;
+
+fn branching(facts: &Facts) -> Branching<'_> {
+    let nodes = facts.paths().nodes();
+    let mut all: Branching<'_> = BTreeMap::new();
+    for node in nodes.values() {
+        let top = &nodes[&node.top];
+        if top.label.kind != NodeKind::Request {
+            continue;
+        }
+        let total = node.total();
+        if node.label.kind == NodeKind::Work {
+            let calls = all.entry(Child::of(&node.label)).or_default();
+            let calls = calls.entry(&top.label).or_default();
+            calls.spans += total.spans as f64;
+            calls.weighted += total.calls;
+            calls.childless += total.childless;
+        }
+        let parent = node.parent.and_then(|p| nodes.get(&p));
+        if let Some(parent) = parent.filter(|p| p.label.kind == NodeKind::Work) {
+            let calls = all.entry(Child::of(&parent.label)).or_default();
+            let calls = calls.entry(&top.label).or_default();
+            *calls.with.entry(Child::of(&node.label)).or_default() += total.present;
+        }
+    }
+    all
+}
+
+/// One stratum: calls of either side and the share of them that has the child.
+#[derive(Debug, Clone, Copy)]
+struct Stratum {
+    n: [f64; 2],
+    share: [f64; 2],
+}
+
+/// What a test over strata says.
+#[derive(Debug, Clone, Copy)]
+struct Tested {
+    z: f64,
+    effect: f64,
+    shares: [f64; 2],
+}
+
+/// Cochran–Mantel–Haenszel over strata, with continuity correction; the effect is the Mantel–Haenszel risk difference.
+fn test(strata: &[Stratum]) -> Option<Tested> {
+    let (mut excess, mut variance) = (0.0, 0.0);
+    let (mut shares, mut weights) = ([0.0; 2], 0.0);
+    for s in strata {
+        let n = s.n[0] + s.n[1];
+        if s.n[0] < 1.0 || s.n[1] < 1.0 {
+            continue;
+        }
+        let with = s.n[0] * s.share[0] + s.n[1] * s.share[1];
+        excess += s.n[1] * s.share[1] - s.n[1] * with / n;
+        variance += s.n[0] * s.n[1] * with * (n - with) / (n * n * (n - 1.0).max(1.0));
+        let weight = s.n[0] * s.n[1] / n;
+        shares[0] += weight * s.share[0];
+        shares[1] += weight * s.share[1];
+        weights += weight;
+    }
+    if weights <= 0.0 || variance <= 0.0 {
+        return None;
+    }
+    let shares = shares.map(|s| s / weights);
+    let z = (excess.abs() - 0.5).max(0.0) / variance.sqrt();
+    Some(Tested {
+        z: z.copysign(excess),
+        effect: shares[1] - shares[0],
+        shares,
+    })
+}
+
+/// All changes that are big and sure enough, strongest first.
+pub(super) fn changes(baseline: &Facts, candidate: &Facts) -> Vec<Branch> {
+    let (a, b) = (branching(baseline), branching(candidate));
+    let mut found = Vec::new();
+    for (parent, types_a) in &a {
+        let Some(types_b) = b.get(parent) else {
+            continue;
+        };
+        let both: Vec<(&Calls<'_>, &Calls<'_>)> = types_a
+            .iter()
+            .filter_map(|(t, calls)| Some((calls, types_b.get(t)?)))
+            .filter(|(x, y)| x.weighted > 0.0 && y.weighted > 0.0)
+            .collect();
+        let mut children: Vec<Option<Child<'_>>> = both
+            .iter()
+            .flat_map(|(x, y)| x.with.keys().chain(y.with.keys()))
+            .map(|c| Some(*c))
+            .collect();
+        children.push(None);
+        children.sort_unstable();
+        children.dedup();
+        let mut of_parent: Vec<Branch> = Vec::new();
+        for child in children {
+            let share = |calls: &Calls<'_>| {
+                let with = child.map_or(calls.childless, |c| {
+                    calls.with.get(&c).copied().unwrap_or(0.0)
+                });
+                (with / calls.weighted).min(1.0)
+            };
+            let strata: Vec<Stratum> = both
+                .iter()
+                .map(|(x, y)| Stratum {
+                    n: [x.spans, y.spans],
+                    share: [share(x), share(y)],
+                })
+                .collect();
+            let single = strata.iter().map(std::slice::from_ref);
+            let tests = std::iter::once(&strata[..]).chain(single);
+            let strongest = tests
+                .filter_map(test)
+                .filter(|t| t.z.abs() >= MIN_Z && t.effect.abs() >= MIN_EFFECT)
+                .map(|t| Branch {
+                    parent: parent.label(),
+                    child: child.map(|c| c.label()),
+                    effect: t.effect,
+                    shares: t.shares,
+                    z: t.z,
+                })
+                .max_by(|x, y| x.strength().total_cmp(&y.strength()));
+            of_parent.extend(strongest);
+        }
+        without_renames(&mut of_parent);
+        found.append(&mut of_parent);
+    }
+    found.sort_by(|x, y| y.strength().total_cmp(&x.strength()));
+    found
+}
+
+/// Drops pairs of a missing and a new child of one parent that balance each other: renamed, wrapped, or told by
+/// another span than before.
+fn without_renames(branches: &mut Vec<Branch>) {
+    let is_balanced = |x: &Branch, y: &Branch| {
+        x.child.is_some()
+            && y.child.is_some()
+            && x.effect * y.effect < 0.0
+            && (x.effect + y.effect).abs() <= SAME_RATE * x.effect.abs().max(y.effect.abs())
+    };
+    let kept: Vec<bool> = branches
+        .iter()
+        .map(|x| !branches.iter().any(|y| is_balanced(x, y)))
+        .collect();
+    let mut kept = kept.into_iter();
+    branches.retain(|_| kept.next().unwrap_or(true));
+}
