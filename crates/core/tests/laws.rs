@@ -27,6 +27,7 @@ fn facts_in_parts(batches: &[SpanBatch], parts: u64) -> Facts {
     let plan = Plan {
         slicing,
         group_by: vec!["app.customer.tier".to_owned()],
+        paths: true,
     };
     let part = |part| take(batches, &plan, &Selection::default(), part, parts).facts;
     let mut facts = part(0);

@@ -39,20 +39,23 @@ fn take_facts(criterion: &mut Criterion) {
     let batches = decoded(&settings);
     let spans: usize = batches.iter().map(SpanBatch::len).sum();
     println!("{spans} spans in {} batches", batches.len());
-    let plan = Plan {
-        slicing: Slicing::cut(&occupied_time(&batches).ranges(), MINUTE_NS),
-        group_by: Vec::new(),
-    };
-    let mut group = criterion.benchmark_group("batches to facts");
-    group.sample_size(15);
-    group.sampling_mode(SamplingMode::Flat);
-    group.throughput(Throughput::Elements(spans as u64));
-    for threads in [1, 2] {
-        group.bench_function(BenchmarkId::new("threads", threads), |bencher| {
-            bencher.iter(|| black_box(take_parts(&batches, &plan, threads)));
-        });
+    for (name, paths) in [("groups alone", false), ("groups and paths", true)] {
+        let plan = Plan {
+            slicing: Slicing::cut(&occupied_time(&batches).ranges(), MINUTE_NS),
+            group_by: Vec::new(),
+            paths,
+        };
+        let mut group = criterion.benchmark_group(format!("batches to facts, {name}"));
+        group.sample_size(15);
+        group.sampling_mode(SamplingMode::Flat);
+        group.throughput(Throughput::Elements(spans as u64));
+        for threads in [1, 2] {
+            group.bench_function(BenchmarkId::new("threads", threads), |bencher| {
+                bencher.iter(|| black_box(take_parts(&batches, &plan, threads)));
+            });
+        }
+        group.finish();
     }
-    group.finish();
 }
 
 /// Takes one part of the traces on each thread.
@@ -99,6 +102,7 @@ fn many_facts(side: u32, minutes: f64) -> Facts {
     let plan = Plan {
         slicing: Slicing::cut(&[window], 5 * MINUTE_NS),
         group_by: Vec::new(),
+        paths: true,
     };
     let part_minutes = minutes / f64::from(WINDOWS);
     let parts = (0..WINDOWS).map(|part| {

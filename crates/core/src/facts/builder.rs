@@ -29,6 +29,8 @@ pub struct Plan {
     pub slicing: Slicing,
     /// Keys to group by, beside `service`, `operation` and every attribute that is found.
     pub group_by: Vec<String>,
+    /// Whether to take the call tree too, without which no culprit can be named. Costs about as much again.
+    pub paths: bool,
 }
 
 /// Spans of the block that follow each other in one batch.
@@ -83,7 +85,7 @@ pub struct FactsBuilder {
     quality: Quality,
     batches: Vec<SpanBatch>,
     block: Block,
-    paths: PathBuilder,
+    paths: Option<PathBuilder>,
     /// Visits, edges and dependencies of the block, each with the number of its label.
     calls_seen: Vec<(u32, Observation)>,
     /// The same as groups, by label.
@@ -103,7 +105,7 @@ impl FactsBuilder {
             quality: Quality::default(),
             batches: batches.to_vec(),
             block: Block::default(),
-            paths: PathBuilder::new(batches),
+            paths: plan.paths.then(|| PathBuilder::new(batches)),
             calls_seen: Vec::new(),
             calls: Vec::new(),
         };
@@ -168,9 +170,11 @@ impl FactsBuilder {
         });
         let number = self.block.traces.len() as u32;
         let calls = &mut self.calls_seen;
-        self.paths.observe(trace, slice, weight, |call| {
-            calls.push((call.label, observation_of_call(&call, number)));
-        });
+        if let Some(paths) = &mut self.paths {
+            paths.observe(trace, slice, weight, |call| {
+                calls.push((call.label, observation_of_call(&call, number)));
+            });
+        }
         for (index, span) in trace
             .spans
             .iter()
@@ -214,7 +218,7 @@ impl FactsBuilder {
     }
 
     fn fold_calls(&mut self, traces: &[BlockTrace]) {
-        let count = self.paths.label_count();
+        let count = self.paths.as_ref().map_or(0, PathBuilder::label_count);
         self.calls.resize_with(count, OpenGroup::default);
         for (label, call) in &self.calls_seen {
             self.calls[*label as usize].add(call, traces);
@@ -245,7 +249,7 @@ impl FactsBuilder {
     pub fn finish(mut self) -> Facts {
         self.fold();
         let keys = self.keys.into_iter().map(OpenKey::close);
-        let (paths, labels) = self.paths.finish();
+        let (paths, labels) = self.paths.map(PathBuilder::finish).unwrap_or_default();
         let calls = self.calls.into_iter().map(OpenGroup::close);
         let calls = labels.into_iter().zip(calls);
         Facts {

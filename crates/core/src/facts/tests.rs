@@ -48,6 +48,7 @@ fn plan() -> Plan {
     Plan {
         slicing: Slicing::cut(&[window], 5 * SECOND as i64),
         group_by: vec!["tier".to_owned()],
+        paths: true,
     }
 }
 
@@ -239,6 +240,7 @@ fn overlapping_slices_do_not_merge() {
     let plan = Plan {
         slicing: Slicing::cut(&[window], 7 * SECOND as i64),
         group_by: Vec::new(),
+        paths: true,
     };
     assert!(a.merge(&FactsBuilder::new(&plan, &[]).finish()).is_err());
 }

@@ -457,6 +457,7 @@ impl OpenNode {
         );
         let cell = &mut self.cell;
         cell.traces += 1;
+        cell.failing_traces += u64::from(sums.origins > 0);
         cell.spans += u64::from(sums.spans);
         cell.weight += w;
         cell.weight_squared += w * w;

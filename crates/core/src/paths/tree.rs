@@ -39,6 +39,8 @@ impl PathId {
 pub struct PathCell {
     /// Raw traces that have the path.
     pub traces: u64,
+    /// Raw traces with a span that failed though no child that it waited for did.
+    pub failing_traces: u64,
     /// Raw spans.
     pub spans: u64,
     /// Σ w over those traces.
@@ -81,6 +83,7 @@ impl PathCell {
     /// Adds all of another cell.
     pub fn merge(&mut self, o: &Self) {
         self.traces += o.traces;
+        self.failing_traces += o.failing_traces;
         self.spans += o.spans;
         self.weight += o.weight;
         self.weight_squared += o.weight_squared;

@@ -4,27 +4,34 @@ use std::collections::BTreeMap;
 
 use crate::facts::Facts;
 use crate::paths::{Label, NodeKind, PathCell};
+use crate::stats::distribution::normal_quantile;
+use crate::stats::fdr::benjamini_hochberg;
+use crate::stats::proportion::fisher_mid_p;
 
-/// Standard errors and share of calls that a rise must exceed.
-const MIN_Z: f64 = 4.0;
+/// Share of traces by which failures must rise.
 const MIN_EFFECT: f64 = 0.005;
+/// False discovery rate among all nodes.
+const MAX_Q: f64 = 0.05;
+/// More standard errors than this count as this many.
 const MAX_Z: f64 = 10.0;
 
 /// More failures that begin at one node.
 #[derive(Debug, Clone)]
 pub(super) struct Failing {
     pub(super) label: Label,
-    /// Share of its calls that failed by themselves, before and after.
+    /// Share of the traces with the node in which it failed by itself, before and after.
     pub(super) shares: [f64; 2],
     /// Share of requests that failed with such a failure in them, before and after.
     pub(super) reaching: [f64; 2],
-    pub(super) z: f64,
+    p: f64,
 }
 
 impl Failing {
     /// How much it says about its service.
     pub(super) fn strength(&self) -> f64 {
-        self.z.min(MAX_Z) * (self.shares[1] - self.shares[0]).sqrt() / 2.0
+        // What a normal variable would have to be for that p.
+        let z = -normal_quantile((self.p / 2.0).max(1e-30));
+        z.min(MAX_Z) * (self.shares[1] - self.shares[0]).sqrt() / 2.0
     }
 }
 
@@ -48,32 +55,28 @@ pub(super) fn rises(baseline: &Facts, candidate: &Facts) -> Vec<Failing> {
         .iter()
         .filter_map(|(label, after)| {
             let before = a.get(label).unwrap_or(&none);
-            let share = |cell: &PathCell| {
-                if cell.calls > 0.0 {
-                    cell.origins / cell.calls
-                } else {
-                    0.0
-                }
-            };
-            let (n_a, n_b) = (before.spans as f64, after.spans as f64);
-            let shares = [share(before), share(after)];
+            // Traces are what is independent: a failing call is often tried again.
+            let (x_a, n_a) = (before.failing_traces, before.traces);
+            let (x_b, n_b) = (after.failing_traces, after.traces);
             // A node that is new has nobody to be compared with but itself without failures.
-            let n_a = if n_a > 0.0 { n_a } else { n_b };
-            let pooled = (n_a * shares[0] + n_b * shares[1]) / (n_a + n_b);
-            let error = (pooled * (1.0 - pooled) * (1.0 / n_a + 1.0 / n_b)).sqrt();
-            let rise = shares[1] - shares[0];
-            let z = if error > 0.0 { rise / error } else { 0.0 };
-            (z >= MIN_Z && rise >= MIN_EFFECT).then(|| Failing {
+            let n_a = if n_a > 0 { n_a } else { n_b };
+            let shares = [x_a as f64 / n_a as f64, x_b as f64 / n_b as f64];
+            (shares[1] - shares[0] >= MIN_EFFECT).then(|| Failing {
                 label: (*label).clone(),
                 shares,
                 reaching: [
                     before.origins_reaching / requests_a.max(1.0),
                     after.origins_reaching / requests_b.max(1.0),
                 ],
-                z,
+                p: fisher_mid_p(x_a, n_a, x_b, n_b),
             })
         })
         .collect();
+    // Every node was looked at, so every node counts as a test.
+    let mut p_values: Vec<f64> = found.iter().map(|f| f.p).collect();
+    p_values.resize(b.len(), 1.0);
+    let mut q_values = benjamini_hochberg(&p_values).into_iter();
+    found.retain(|_| q_values.next().is_some_and(|q| q <= MAX_Q));
     found.sort_by(|x, y| y.strength().total_cmp(&x.strength()));
     found
 }

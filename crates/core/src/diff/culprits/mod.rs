@@ -17,8 +17,9 @@ use super::side::{Side, SideFacts};
 use crate::paths::{Label, NodeKind};
 use crate::stats::Interval;
 
-/// What a service must reach to be named.
+/// What a service must reach to be named, and the share of the requests' mean that it must have added otherwise.
 const MIN_SCORE: f64 = 0.3;
+const MIN_SHARE: f64 = 0.05;
 /// What it must reach to be named with confidence.
 const CONFIDENT_SCORE: f64 = 2.0;
 /// Sides with fewer traces than this need that many times as much.
@@ -141,7 +142,9 @@ pub(super) fn rank(baseline: &SideFacts<'_>, candidate: &SideFacts<'_>) -> Vec<C
     };
     let mut culprits: Vec<Culprit> = suspects
         .into_iter()
-        .filter(|(_, s)| s.evidence.score() >= MIN_SCORE * factor)
+        .filter(|(_, s)| {
+            s.evidence.score() >= MIN_SCORE * factor || s.evidence.share >= MIN_SHARE * factor
+        })
         .map(|(service, suspect)| culprit(service, suspect, &ledger, factor))
         .collect();
     culprits.sort_by(|a, b| b.score.total_cmp(&a.score));

@@ -35,7 +35,7 @@ impl Shift {
         let ln_ratio = steps.sum::<f64>() / 17.0;
         let spread =
             |sample: &Sample| ((ln(sample, 0.75) - ln(sample, 0.25)) / 1.349).max(MIN_SPREAD);
-        let error = (spread(baseline).powi(2) / n[0] + spread(candidate).powi(2) / n[1]).sqrt();
+        let error = spread(baseline) * (1.0 / n[0] + 1.0 / n[1]).sqrt();
         let above = 1.0 - candidate.share_below(baseline.value_at(0.9));
         Some(Self {
             ln_ratio,

@@ -12,6 +12,8 @@ const MIN_EFFECT: f64 = 0.10;
 const MAX_Z: f64 = 10.0;
 /// Changes that balance each other up to this are one thing under another name.
 const SAME_RATE: f64 = 0.25;
+/// A child in a smaller share of its parent's calls than this is as good as absent.
+const ABSENT: f64 = 0.02;
 
 /// A change of how often a parent has a child.
 #[derive(Debug, Clone)]
@@ -210,9 +212,11 @@ pub(super) fn changes(baseline: &Facts, candidate: &Facts) -> Vec<Branch> {
 /// another span than before.
 fn without_renames(branches: &mut Vec<Branch>) {
     let is_balanced = |x: &Branch, y: &Branch| {
-        x.child.is_some()
-            && y.child.is_some()
-            && x.effect * y.effect < 0.0
+        let (gone, new) = if x.effect < 0.0 { (x, y) } else { (y, x) };
+        gone.child.is_some()
+            && new.child.is_some()
+            && gone.shares[1] < ABSENT
+            && new.shares[0] < ABSENT
             && (x.effect + y.effect).abs() <= SAME_RATE * x.effect.abs().max(y.effect.abs())
     };
     let kept: Vec<bool> = branches

@@ -47,32 +47,6 @@ pub(crate) fn evaluate(folder: &Path) -> anyhow::Result<String> {
         ));
     }
     let cases: Cases = serde_json::from_str(&std::fs::read_to_string(&path)?)?;
-    if std::env::var_os("RANKS").is_some() {
-        for case in &cases.cases {
-            let diff = compare_files(folder, case)?;
-            let ranks: Vec<String> = diff
-                .culprits
-                .iter()
-                .take(4)
-                .map(|c| {
-                    let e = c.evidence;
-                    format!(
-                        "{} {:.2} (L {:.2} T {:.2} E {:.2} S {:.2}) {:?}",
-                        c.service, c.score, e.slowness, e.structure, e.failures, e.share, c.confidence
-                    )
-                })
-                .collect();
-            println!(
-                "{} {} {} [{}]: {}",
-                case.id,
-                case.label.service,
-                case.label.fault,
-                case.expect,
-                ranks.join("; ")
-            );
-        }
-        return Ok(String::new());
-    }
     let mut out = String::from(
         "### Labelled real traces (Nezha)\n\n| case | fault | expected | findings | the culprit's service regressed | \
          sentence |\n|---|---|---|---:|---|---|\n",

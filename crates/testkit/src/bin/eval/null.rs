@@ -57,6 +57,7 @@ pub(crate) struct Outcome {
     tallies: Tallies,
     quantiles: Quantiles,
     pairs_with_findings: u64,
+    pairs_with_culprits: u64,
     value_findings: u64,
     spans: u64,
     persistence: Vec<f64>,
@@ -105,6 +106,7 @@ impl Outcome {
         self.spans += sides.iter().map(|f| f.quality.spans).sum::<u64>();
         self.persistence.push(diff.quality.persistence);
         self.pairs_with_findings += u64::from(!diff.findings.is_empty());
+        self.pairs_with_culprits += u64::from(!diff.culprits.is_empty());
         let is_value = |a: Aspect| matches!(a, Aspect::NewValue | Aspect::MissingValue);
         self.value_findings += diff.findings.iter().filter(|f| is_value(f.aspect)).count() as u64;
         for key in &diff.keys {
@@ -253,10 +255,11 @@ impl Outcome {
         );
         let _ = writeln!(
             out,
-            "\nMean persistence between slices: {:.2}. Pairs with any finding: {} of {}; findings of new or missing values: {}.",
+            "\nMean persistence between slices: {:.2}. Pairs with any finding: {} of {}, with a culprit: {}; findings of new or missing values: {}.",
             self.persistence.iter().sum::<f64>() / self.persistence.len().max(1) as f64,
             self.pairs_with_findings,
             self.persistence.len(),
+            self.pairs_with_culprits,
             self.value_findings
         );
         out

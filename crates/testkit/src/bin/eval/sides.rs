@@ -18,6 +18,7 @@ pub(crate) fn facts_in(batches: [&[SpanBatch]; 2], ranges: &[Vec<Window>; 2]) ->
         let plan = Plan {
             slicing: Slicing::cut(&ranges[side], slice_ns),
             group_by: Vec::new(),
+            paths: true,
         };
         take(batches[side], &plan, &Selection::default(), 0, 1).facts
     };
