@@ -16,7 +16,10 @@ pub mod text;
 mod values;
 
 pub use compare::compare;
-pub use culprits::{Confidence, Culprit, Evidence as CulpritEvidence};
+pub use culprits::{
+    Attribution, BranchChange, Confidence, Culprit, CulpritEvidence, EdgeName, FailureRise,
+    LedgerEntry,
+};
 pub use document::*;
 pub use policy::{CallPolicy, ErrorPolicy, LatencyPolicy, Policy, PolicyError, ValuePolicy};
 

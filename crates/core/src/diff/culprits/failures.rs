@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::document::FailureRise;
+use crate::diff::document::Sides;
 use crate::facts::Facts;
 use crate::paths::{Label, NodeKind, PathCell};
 use crate::stats::distribution::normal_quantile;
@@ -24,6 +26,7 @@ pub(super) struct Failing {
     /// Share of requests that failed with such a failure in them, before and after.
     pub(super) reaching: [f64; 2],
     p: f64,
+    q: f64,
 }
 
 impl Failing {
@@ -32,6 +35,21 @@ impl Failing {
         // What a normal variable would have to be for that p.
         let z = -normal_quantile((self.p / 2.0).max(1e-30));
         z.min(MAX_Z) * (self.shares[1] - self.shares[0]).sqrt() / 2.0
+    }
+}
+
+impl Failing {
+    pub(super) fn rise(&self) -> FailureRise {
+        let sides = |values: [f64; 2]| Sides {
+            baseline: values[0],
+            candidate: values[1],
+        };
+        FailureRise {
+            node: self.label.clone(),
+            ratio: sides(self.shares),
+            reaching_ratio: sides(self.reaching),
+            q: self.q,
+        }
     }
 }
 
@@ -69,14 +87,16 @@ pub(super) fn rises(baseline: &Facts, candidate: &Facts) -> Vec<Failing> {
                     after.origins_reaching / requests_b.max(1.0),
                 ],
                 p: fisher_mid_p(x_a, n_a, x_b, n_b),
+                q: 1.0,
             })
         })
         .collect();
     // Every node was looked at, so every node counts as a test.
     let mut p_values: Vec<f64> = found.iter().map(|f| f.p).collect();
     p_values.resize(b.len(), 1.0);
-    let mut q_values = benjamini_hochberg(&p_values).into_iter();
-    found.retain(|_| q_values.next().is_some_and(|q| q <= MAX_Q));
+    let q_values = benjamini_hochberg(&p_values);
+    found.iter_mut().zip(q_values).for_each(|(f, q)| f.q = q);
+    found.retain(|f| f.q <= MAX_Q);
     found.sort_by(|x, y| y.strength().total_cmp(&x.strength()));
     found
 }

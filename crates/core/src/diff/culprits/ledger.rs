@@ -37,11 +37,6 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// The part of the change that is due to more or less time per call.
-    pub(super) fn by_time_ns(&self) -> f64 {
-        self.change.difference - self.by_calls_ns
-    }
-
     /// Time per call on one side, in nanoseconds.
     pub(super) fn per_call_ns(&self, side: usize) -> f64 {
         if self.calls[side] > 0.0 {

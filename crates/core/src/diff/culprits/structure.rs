@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::document::BranchChange;
+use crate::diff::document::Sides;
 use crate::facts::Facts;
 use crate::paths::{Label, NodeKind};
 
@@ -34,6 +36,18 @@ impl Branch {
     /// How much it says about its parent's service.
     pub(super) fn strength(&self) -> f64 {
         self.z.abs().min(MAX_Z) * self.effect.abs().sqrt() / 2.0
+    }
+
+    pub(super) fn change(&self) -> BranchChange {
+        BranchChange {
+            parent: self.parent.clone(),
+            child: self.child.clone(),
+            ratio: Sides {
+                baseline: self.shares[0],
+                candidate: self.shares[1],
+            },
+            z: self.z,
+        }
     }
 }
 
