@@ -24,6 +24,9 @@ pub(super) fn sentence(culprit: &Culprit, whole_ns: f64) -> String {
 fn slower(culprit: &Culprit, whole_ns: f64) -> Option<String> {
     let grew = |e: &&LedgerEntry| e.difference_ns > 0.0;
     let entry = culprit.ledger.iter().find(grew)?;
+    if culprit.explained_ns <= 0.0 {
+        return Some(moved(entry));
+    }
     let change = text::duration_change(culprit.explained_ns);
     // A share of more than everything, or of a mean that fell, says nothing.
     let of_all = culprit.explained_ratio.filter(|r| *r > 0.0 && *r <= 1.5);

@@ -2,6 +2,7 @@
 
 mod nezha;
 mod null;
+mod ranking;
 mod scenarios;
 mod sides;
 
