@@ -206,6 +206,35 @@ mod tests {
             },
             "an edit names property of a few values `session.id`, which is not in the topology",
         );
+        let target = Target::Query {
+            dependency: "redis-cart".to_owned(),
+            operation: "DROP".to_owned(),
+        };
+        check(
+            Edit::RepeatStep {
+                service: "cart".to_owned(),
+                operation: "GET /carts/{cart_id}".to_owned(),
+                target,
+                times: 3,
+            },
+            "an edit names step `redis-cart DROP`, which is not in the topology",
+        );
+        check(
+            Edit::DelayCalls {
+                service: "cart".to_owned(),
+                callee: Some("katalog".to_owned()),
+                by_us: 1.0,
+            },
+            "an edit names service `katalog`, which is not in the topology",
+        );
+        check(
+            Edit::MultiplyEntryWeight {
+                service: "frontend".to_owned(),
+                operation: "GET /none".to_owned(),
+                factor: 2.0,
+            },
+            "an edit names entry `frontend GET /none`, which is not in the topology",
+        );
         check(
             share_edit("trial", 1.0),
             "the share of app.customer.tier=trial is 1, expected 0 or more and below 1",

@@ -8,10 +8,11 @@ mod expected;
 mod graph;
 mod kind;
 mod place;
+mod shop;
 mod visible;
 
 pub use expected::{Culprit, IncidentExpected};
-pub use kind::{Answer, IncidentKind, Measure};
+pub use kind::{Answer, IncidentKind, Measure, UnknownIncident};
 pub use place::Place;
 
 use thiserror::Error;

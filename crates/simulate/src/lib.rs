@@ -29,6 +29,7 @@ mod walk;
 pub use edit::{Edit, Target};
 pub use incident::{
     Answer, Culprit, Incident, IncidentError, IncidentExpected, IncidentKind, Measure, Place,
+    UnknownIncident,
 };
 pub use load::LoadSeries;
 pub use plan::TopologyError;

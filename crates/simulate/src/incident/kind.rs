@@ -1,6 +1,9 @@
 //! What kinds of incidents there are.
 
 use std::fmt;
+use std::str::FromStr;
+
+use thiserror::Error;
 
 /// What happens to a system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -121,6 +124,10 @@ impl IncidentKind {
         }
     }
 
+    fn names() -> String {
+        Self::ALL.map(Self::name).join(", ")
+    }
+
     /// Whether something gets worse.
     pub fn is_regression(self) -> bool {
         self.answer() == Answer::Regressed
@@ -177,6 +184,20 @@ impl fmt::Display for IncidentKind {
     }
 }
 
+/// A text that names no kind of incident.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("no incident `{0}`, expected one of {list}", list = IncidentKind::names())]
+pub struct UnknownIncident(pub String);
+
+impl FromStr for IncidentKind {
+    type Err = UnknownIncident;
+
+    fn from_str(text: &str) -> Result<Self, UnknownIncident> {
+        let found = Self::ALL.into_iter().find(|k| k.name() == text);
+        found.ok_or_else(|| UnknownIncident(text.to_owned()))
+    }
+}
+
 /// What a right answer must say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Answer {
@@ -197,4 +218,18 @@ pub enum Measure {
     Errors,
     /// How often it is asked, per trace or per call of what asks it.
     Calls,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lead_to_kinds() {
+        for kind in IncidentKind::ALL {
+            assert_eq!(kind.name().parse(), Ok(kind));
+        }
+        let error = "storm".parse::<IncidentKind>().unwrap_err().to_string();
+        assert!(error.starts_with("no incident `storm`, expected one of healthy, slow-service"));
+    }
 }

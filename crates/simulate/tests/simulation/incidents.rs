@@ -12,6 +12,7 @@ use tracediff_simulate::{
 };
 
 use crate::measures::{Means, Window, error_ratio, ratios};
+use crate::soundness::{check_outcomes, check_times};
 use crate::spans::{Span, read};
 
 fn settings() -> Settings {
@@ -33,6 +34,8 @@ fn check(kind: IncidentKind, look: impl Fn(&Incident, &Window<'_>, &Window<'_>))
         let after = incident.candidate(&topology, &settings()).unwrap();
         let before = read(&before.into_batches().unwrap());
         let after = read(&after.into_batches().unwrap());
+        check_times(&after);
+        check_outcomes(&after);
         look(&incident, &Window::new(&before), &Window::new(&after));
         let nothing = Incident::at(kind, incident.place().clone(), 0.0).unwrap();
         assert_eq!(nothing.apply(&topology), Ok(topology));
