@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use tracediff_simulate::{IncidentKind, Scenario};
+use tracediff_simulate::{Incident, IncidentKind, Scenario};
 
 /// Compares two sets of OpenTelemetry traces as populations and says what changed, how big it is and how sure that is.
 #[derive(Debug, Parser)]
@@ -170,11 +170,15 @@ pub(crate) enum FailOn {
 
 /// The scenarios of the shop, then the incidents that are no scenario, each with what it does.
 fn scenarios() -> PossibleValuesParser {
-    let scenarios = Scenario::ALL.map(|s| (s.name(), s.description()));
-    let incidents = IncidentKind::ALL.map(|k| (k.name(), k.description()));
+    let scenarios = Scenario::ALL.map(|s| (s.name(), s.description().to_owned()));
+    let incidents = IncidentKind::ALL.map(|kind| {
+        let incident = Incident::in_shop(kind);
+        let help = format!("{} ({})", kind.description(), incident.place());
+        (kind.name(), help)
+    });
     let is_scenario = |name: &str| name.parse::<Scenario>().is_ok();
     let others = incidents.into_iter().filter(|(name, _)| !is_scenario(name));
-    let value = |(name, description)| PossibleValue::new(name).help(description);
+    let value = |(name, help)| PossibleValue::new(name).help(help);
     PossibleValuesParser::new(scenarios.into_iter().chain(others).map(value))
 }
 
