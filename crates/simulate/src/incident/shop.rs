@@ -87,4 +87,17 @@ mod tests {
             assert_eq!(at, Ok(incident));
         }
     }
+
+    #[test]
+    fn failures_that_somebody_stops_are_no_errors_at_their_origin() {
+        let places = Place::candidates(&Topology::shop(), IncidentKind::ErrorAtOrigin);
+        let goes_up = |service, name| places.contains(&operation(service, name));
+        assert!(goes_up("payment", "shop.Payment/Charge"));
+        assert!(goes_up("frontend", "GET /"));
+        // Absorbed, tried again, and below what is absorbed.
+        assert!(!goes_up("recommendation", "shop.Recommendation/List"));
+        assert!(!goes_up("inventory", "shop.Inventory/Reserve"));
+        assert!(!goes_up("cart", "DELETE /carts/{cart_id}"));
+        assert!(!goes_up("catalog", "shop.Catalog/GetProduct"));
+    }
 }
