@@ -48,7 +48,15 @@ fn the_document_has_a_version_and_all_its_parts() {
     assert_eq!(
         names,
         [
-            "findings", "keys", "left_out", "policy", "quality", "sentence", "version"
+            "attribution",
+            "culprits",
+            "findings",
+            "keys",
+            "left_out",
+            "policy",
+            "quality",
+            "sentence",
+            "version"
         ]
     );
     assert_eq!(
