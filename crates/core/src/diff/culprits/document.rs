@@ -105,9 +105,9 @@ pub struct LedgerEntry {
     pub node: Label,
     /// Time per request.
     pub time_ns: Sides<f64>,
-    /// Calls per request that are on the critical path.
+    /// Calls per request, whether or not on the critical path.
     pub calls: Sides<f64>,
-    /// Time per call; 0 where there are none.
+    /// Time on the critical path per call; 0 where there are none.
     pub time_per_call_ns: Sides<f64>,
     /// Candidate − baseline of the time per request.
     pub difference_ns: f64,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::document::FailureRise;
+use super::structure::Replaced;
 use crate::diff::document::Sides;
 use crate::facts::Facts;
 use crate::paths::{Label, NodeKind, PathCell};
@@ -66,11 +67,13 @@ fn origins(facts: &Facts) -> (BTreeMap<&Label, PathCell>, f64) {
 }
 
 /// All nodes at which more failures begin, strongest first.
-pub(super) fn rises(baseline: &Facts, candidate: &Facts) -> Vec<Failing> {
+/// A node that took the place of another is passed over: how often the other failed is not told by its own spans.
+pub(super) fn rises(baseline: &Facts, candidate: &Facts, replaced: &Replaced) -> Vec<Failing> {
     let ((a, requests_a), (b, requests_b)) = (origins(baseline), origins(candidate));
     let none = PathCell::default();
     let mut found: Vec<Failing> = b
         .iter()
+        .filter(|(label, _)| !replaced.contains_key(**label))
         .filter_map(|(label, after)| {
             let before = a.get(label).unwrap_or(&none);
             // Traces are what is independent: a failing call is often tried again.

@@ -43,7 +43,7 @@ struct Suspect<'a> {
     outgoing: Group,
     /// The node that moved most, and by how much.
     strongest: Option<(f64, Label)>,
-    /// Nodes, and the share of each that it owns.
+    /// Nodes, and the part of each one's change that it owns, in nanoseconds.
     entries: Vec<(&'a Entry, f64)>,
     failing: Vec<&'a Failing>,
     branches: Vec<&'a Branch>,
@@ -82,9 +82,9 @@ pub(super) fn rank(
     candidate: &SideFacts<'_>,
 ) -> (Vec<Culprit>, Attribution) {
     let ledger = ledger::build(baseline, candidate);
-    let branches = structure::changes(baseline.facts, candidate.facts);
-    let failing = failures::rises(baseline.facts, candidate.facts);
-    let owners = Owners::of(baseline.facts, candidate.facts);
+    let (branches, replaced) = structure::changes(baseline.facts, candidate.facts);
+    let failing = failures::rises(baseline.facts, candidate.facts, &replaced);
+    let owners = Owners::of(baseline.facts, candidate.facts, replaced);
     let mut suspects: BTreeMap<String, Suspect<'_>> = BTreeMap::new();
     add_slowness(&mut suspects, baseline, candidate);
     add_structure(&mut suspects, &branches, baseline);
@@ -184,24 +184,81 @@ fn add_structure<'a>(
 /// One-sided 95 %.
 const ONE_SIDED_Z: f64 = 1.64;
 
+/// Standard errors for one type of requests: there are many types.
+const REQUEST_Z: f64 = 3.0;
+
 fn add_shares<'a>(
     suspects: &mut BTreeMap<String, Suspect<'a>>,
     ledger: &'a Ledger,
     owners: &Owners,
 ) {
-    let mean_ns = ledger.mean_ns[0];
     for entry in &ledger.entries {
-        let least = entry.change.difference - ONE_SIDED_Z * entry.change.standard_error;
-        for (owner, part) in owners.of_node(&entry.label) {
-            let suspect = suspects.entry(owner.to_owned()).or_default();
-            suspect.entries.push((entry, part));
-            if least > 0.0 && mean_ns > 0.0 {
-                let share = part * least / mean_ns;
-                suspect.note(share, &entry.label);
-                suspect.evidence.share = (suspect.evidence.share + share).min(1.0);
+        for (owner, part_ns) in owners.parts(entry) {
+            let suspect = suspects.entry(owner).or_default();
+            suspect.entries.push((entry, part_ns));
+        }
+    }
+    let overall = (ledger.mean_ns[0], &ledger.entries, ONE_SIDED_Z);
+    let by_request = ledger
+        .by_request
+        .iter()
+        .map(|(mean_ns, entries)| (*mean_ns, entries, REQUEST_Z));
+    for (mean_ns, entries, z) in std::iter::once(overall).chain(by_request) {
+        if mean_ns <= 0.0 {
+            continue;
+        }
+        for (owner, added) in added(entries, owners, z) {
+            let suspect = suspects.entry(owner).or_default();
+            if let Some((most_ns, label)) = added.most {
+                suspect.note(most_ns / mean_ns, label);
+            }
+            let share = (added.value_ns(z) / mean_ns).min(1.0);
+            suspect.evidence.share = suspect.evidence.share.max(share);
+        }
+    }
+}
+
+/// What a service added to requests, at least.
+#[derive(Debug, Default)]
+struct Added<'a> {
+    /// Sum of the lower bounds of the nodes that grew, in nanoseconds.
+    least_ns: f64,
+    /// Sum over all its nodes, those that shrank too.
+    net_ns: f64,
+    /// Variance of that, nodes taken as independent.
+    net_variance: f64,
+    most: Option<(f64, &'a Label)>,
+}
+
+impl Added<'_> {
+    /// What moved from one node of the service to another is no growth.
+    fn value_ns(&self, z: f64) -> f64 {
+        let net_ns = self.net_ns - z * self.net_variance.sqrt();
+        self.least_ns.min(net_ns).max(0.0)
+    }
+}
+
+/// What every service added.
+fn added<'a>(entries: &'a [Entry], owners: &Owners, z: f64) -> BTreeMap<String, Added<'a>> {
+    let mut all: BTreeMap<String, Added<'a>> = BTreeMap::new();
+    for entry in entries {
+        let change = entry.change.difference;
+        let least = change - z * entry.change.standard_error;
+        for (owner, part_ns) in owners.parts(entry) {
+            let added = all.entry(owner).or_default();
+            added.net_ns += part_ns;
+            let part = if change == 0.0 { 0.0 } else { part_ns / change };
+            added.net_variance += (part.clamp(-1.0, 1.0) * entry.change.standard_error).powi(2);
+            if least > 0.0 && part_ns > 0.0 {
+                let least_ns = least * (part_ns / change).min(1.0);
+                added.least_ns += least_ns;
+                if added.most.is_none_or(|(most, _)| least_ns > most) {
+                    added.most = Some((least_ns, &entry.label));
+                }
             }
         }
     }
+    all
 }
 
 /// Entries of a culprit's ledger, and of its other lists.
@@ -216,13 +273,16 @@ fn culprit(
     all_shares: f64,
 ) -> Culprit {
     let evidence = suspect.evidence;
-    let changes = suspect
-        .entries
-        .iter()
-        .map(|(e, part)| (part * e.change.difference, part * e.change.standard_error));
-    let (explained_ns, variance) = changes.fold((0.0, 0.0), |(sum, squares), (change, error)| {
-        (sum + change, squares + error * error)
-    });
+    let (mut explained_ns, mut variance) = (0.0, 0.0);
+    for (entry, part_ns) in &suspect.entries {
+        let share = if entry.change.difference == 0.0 {
+            1.0
+        } else {
+            (part_ns / entry.change.difference).clamp(0.0, 1.0)
+        };
+        explained_ns += part_ns;
+        variance += (share * entry.change.standard_error).powi(2);
+    }
     let whole = ledger.mean_ns[1] - ledger.mean_ns[0] - ledger.mix_ns;
     let is_something = whole.abs() > 0.01 * ledger.mean_ns[0];
     // Nearly all of what was added, and clearly so, is as good as strong evidence.
@@ -232,10 +292,9 @@ fn culprit(
     } else {
         Confidence::Low
     };
-    suspect.entries.sort_by(|(a, part_a), (b, part_b)| {
-        let size = |e: &Entry, part: f64| (part * e.change.difference).abs();
-        size(b, *part_b).total_cmp(&size(a, *part_a))
-    });
+    suspect
+        .entries
+        .sort_by(|(_, a), (_, b)| b.abs().total_cmp(&a.abs()));
     let (operation, edge, dependency) = match suspect.strongest.map(|(_, label)| label) {
         None => (None, None, None),
         Some(label) => match label.kind {

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::ledger::Entry;
+use super::structure::Replaced;
 use crate::facts::{Facts, Group};
 use crate::paths::{Label, NodeKind};
 
@@ -28,12 +30,17 @@ pub(super) fn by_default(label: &Label) -> &str {
 pub(super) struct Owners {
     /// By caller: callees that were called often enough, and those of them that are slower.
     callees: BTreeMap<String, (BTreeSet<String>, BTreeSet<String>)>,
+    replaced: Replaced,
 }
 
 impl Owners {
-    pub(super) fn of(baseline: &Facts, candidate: &Facts) -> Self {
+    /// `replaced` tells which new nodes took the place of which old ones: they stay with the old ones' owners.
+    pub(super) fn of(baseline: &Facts, candidate: &Facts, replaced: Replaced) -> Self {
         let (a, b) = (edges(baseline), edges(candidate));
-        let mut owners = Self::default();
+        let mut owners = Self {
+            replaced,
+            ..Self::default()
+        };
         for ((caller, callee), before) in &a {
             let Some(after) = b.get(&(*caller, *callee)) else {
                 continue;
@@ -51,9 +58,31 @@ impl Owners {
         owners
     }
 
-    /// The owners of a node's change, and their parts. An edge is its callee's, but the caller's as far as the caller's
-    /// other edges became slower too: then it is the caller that is slow to send and to take the answer.
-    pub(super) fn of_node<'a>(&self, label: &'a Label) -> Vec<(&'a str, f64)> {
+    /// The owners of a node's change, and their parts in nanoseconds: more or fewer calls belong to whoever makes them,
+    /// more or less time per call to whoever takes it.
+    pub(super) fn parts(&self, entry: &Entry) -> Vec<(String, f64)> {
+        let own = |label| by_default(label).to_owned();
+        if let Some(gone) = self.replaced.get(&entry.label) {
+            return vec![(own(gone), entry.change.difference)];
+        }
+        // What the old one called is told by nobody any more either.
+        let is_gone = entry.calls[0].min(entry.calls[1]) <= 0.0;
+        let same_owner = |gone: &Label| by_default(gone) == by_default(&entry.label);
+        if is_gone && self.replaced.values().any(same_owner) {
+            return vec![(own(&entry.label), entry.change.difference)];
+        }
+        let by_calls = entry.callers.iter();
+        let mut parts: Vec<(String, f64)> = by_calls.map(|(s, ns)| (s.clone(), *ns)).collect();
+        let by_time_ns = entry.change.difference - entry.by_calls_ns;
+        for (owner, share) in self.of_time(&entry.label) {
+            parts.push((owner.to_owned(), share * by_time_ns));
+        }
+        parts
+    }
+
+    /// The owners of a node's time per call, and their shares. An edge is its callee's, but the caller's as far as the
+    /// caller's other edges became slower too: then it is the caller that is slow to send and to take the answer.
+    fn of_time<'a>(&self, label: &'a Label) -> Vec<(&'a str, f64)> {
         let starved = (label.kind == NodeKind::Edge)
             .then(|| self.others_slower(&label.service, &label.peer))
             .filter(|share| *share > STARVED);
