@@ -6,7 +6,7 @@ use super::document::{DOCUMENT_VERSION, Diff, GroupDiff, KeyDiff, LeftOut, RateD
 use super::judge::Evidence;
 use super::policy::Policy;
 use super::side::{Side, SideFacts, calls_scatter, persistence};
-use super::{calls, culprits, errors, findings, header, latency, sentence, values};
+use super::{calls, culprits, errors, findings, header, latency, mix, sentence, values};
 use crate::facts::{ENDPOINT, Facts, Key, KeyRole, OPERATION, SERVICE};
 use crate::stats::fdr::benjamini_hochberg;
 
@@ -52,6 +52,7 @@ pub fn compare(baseline: &Facts, candidate: &Facts, policy: &Policy) -> Diff {
         judge_family(keys.iter_mut().filter(|key| key.diff.role == role), policy);
     }
     let mut keys: Vec<KeyDiff> = keys.into_iter().map(|key| key.diff).collect();
+    mix::discount(&mut keys, baseline, candidate);
     keys.sort_by(|a, b| key_order(a).cmp(&key_order(b)));
     let quality = header::build(baseline, candidate, persistence);
     let findings = findings::collect(&keys, quality.can_confirm);

@@ -146,6 +146,9 @@ pub struct Judgement {
     pub p: Option<f64>,
     /// The p-value corrected for its family (Benjamini–Hochberg).
     pub q: Option<f64>,
+    /// Whether there is a change that passes the policy, but of the mix only: slower or failing call paths make up more
+    /// (or less) of the group, and the paths themselves hardly changed. The verdict is then `no_material_change`.
+    pub is_mix: bool,
 }
 
 /// A key and how its groups compare.

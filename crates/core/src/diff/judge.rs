@@ -52,6 +52,7 @@ impl Evidence {
             severity: is_change.then_some(self.severity),
             p: self.p,
             q,
+            is_mix: false,
         }
     }
 }

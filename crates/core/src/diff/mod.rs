@@ -9,6 +9,7 @@ mod findings;
 mod header;
 mod judge;
 mod latency;
+mod mix;
 mod policy;
 mod sentence;
 mod side;

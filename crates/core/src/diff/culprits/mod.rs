@@ -8,7 +8,7 @@ mod shift;
 mod structure;
 mod words;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use self::document::*;
 use self::failures::Failing;
@@ -41,6 +41,7 @@ struct Suspect<'a> {
     own: Group,
     incoming: Group,
     outgoing: Group,
+    callees: BTreeSet<String>,
     /// The node that moved most, and by how much.
     strongest: Option<(f64, Label)>,
     /// Nodes, and the part of each one's change that it owns, in nanoseconds.
@@ -58,6 +59,17 @@ impl Suspect<'_> {
                 .is_none_or(|(most, _)| strength > *most)
         {
             self.strongest = Some((strength, label.clone()));
+        }
+    }
+}
+
+impl Suspect<'_> {
+    /// Slow calls of only one service say more of that service than of who calls it.
+    fn outgoing_value(&self) -> f64 {
+        if self.callees.len() > 1 {
+            OUTGOING_WEIGHT * self.outgoing.value()
+        } else {
+            0.0
         }
     }
 }
@@ -135,6 +147,7 @@ fn add_slowness(
         if label.kind == NodeKind::Edge {
             let caller = suspects.entry(label.service.clone()).or_default();
             caller.outgoing.add(&shift);
+            caller.callees.insert(label.peer.clone());
             let callee = suspects.entry(label.peer.clone()).or_default();
             callee.incoming.add(&shift);
             callee.note(shift.slowdown(), label);
@@ -145,9 +158,8 @@ fn add_slowness(
         }
     }
     for suspect in suspects.values_mut() {
-        suspect.evidence.slowness = suspect.own.value()
-            + suspect.incoming.value()
-            + OUTGOING_WEIGHT * suspect.outgoing.value();
+        suspect.evidence.slowness =
+            suspect.own.value() + suspect.incoming.value() + suspect.outgoing_value();
     }
 }
 

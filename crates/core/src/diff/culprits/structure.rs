@@ -7,8 +7,10 @@ use crate::diff::document::Sides;
 use crate::facts::Facts;
 use crate::paths::{Label, NodeKind, PathNode};
 
-/// Standard errors and share of the parent's calls that a change must exceed.
-const MIN_Z: f64 = 4.0;
+/// Standard errors that a change must exceed, over all types of requests and within a single one, of which there are
+/// many; and the share of the parent's calls.
+const MIN_Z: f64 = 4.5;
+const MIN_SINGLE_Z: f64 = 5.0;
 const MIN_EFFECT: f64 = 0.10;
 /// Calls of the parent that the baseline and the candidate need.
 const MIN_CALLS: [f64; 2] = [5.0, 3.0];
@@ -56,8 +58,10 @@ impl Branch {
 /// Calls of one parent in requests of one type.
 #[derive(Debug, Clone, Default)]
 struct Calls<'a> {
-    /// Calls that count as independent observations: raw spans.
-    spans: f64,
+    /// Raw traces with the parent: what counts as independent, since calls of one trace are alike.
+    traces: f64,
+    /// Calls that failed because something they waited for did, weighted.
+    errors: f64,
     weighted: f64,
     childless: f64,
     with: BTreeMap<Child<'a>, f64>,
@@ -110,7 +114,8 @@ fn branching(facts: &Facts) -> Branching<'_> {
         if node.label.kind == NodeKind::Work {
             let calls = all.entry(Child::of(&node.label)).or_default();
             let calls = calls.entry(&top.label).or_default();
-            calls.spans += total.spans as f64;
+            calls.traces += total.traces as f64;
+            calls.errors += total.errors - total.origins;
             calls.weighted += total.calls;
             calls.childless += total.childless;
         }
@@ -190,7 +195,7 @@ fn aborts(
         for (label, calls) in types {
             let root = (label.service.clone(), label.operation.clone());
             let sums = roots.entry(root).or_default();
-            sums[0] += calls.spans;
+            sums[0] += calls.traces;
             sums[1] += calls.weighted;
             sums[2] += calls.childless;
         }
@@ -247,21 +252,23 @@ pub(super) fn changes(baseline: &Facts, candidate: &Facts) -> (Vec<Branch>, Repl
             let strata: Vec<Stratum> = both
                 .iter()
                 .map(|(x, y)| Stratum {
-                    n: [x.spans, y.spans],
+                    n: [x.traces, y.traces],
                     share: [share(x), share(y)],
                 })
                 .collect();
             let single = strata.iter().map(std::slice::from_ref);
-            let tests = std::iter::once(&strata[..]).chain(single);
+            let over_all = test(&strata).filter(|t| t.z.abs() >= MIN_Z);
             let aborts = if child.is_none() {
                 aborts(types_a, types_b)
             } else {
                 None
             };
-            let strongest = tests
+            let strongest = single
                 .filter_map(test)
                 .chain(aborts)
-                .filter(|t| t.z.abs() >= MIN_Z && t.effect.abs() >= MIN_EFFECT)
+                .filter(|t| t.z.abs() >= MIN_SINGLE_Z)
+                .chain(over_all)
+                .filter(|t| t.effect.abs() >= MIN_EFFECT)
                 .map(|t| Branch {
                     parent: parent.label(),
                     child: child.map(|c| c.label()),
@@ -272,6 +279,7 @@ pub(super) fn changes(baseline: &Facts, candidate: &Facts) -> (Vec<Branch>, Repl
                 .max_by(|x, y| x.strength().total_cmp(&y.strength()));
             of_parent.extend(strongest);
         }
+        without_aborts(&mut of_parent, &both);
         without_renames(&mut of_parent, &mut replaced);
         without_wraps(&mut of_parent, &both);
         found.append(&mut of_parent);
@@ -305,6 +313,21 @@ fn without_renames(branches: &mut Vec<Branch>, replaced: &mut Replaced) {
     }
     let mut kept = kept.into_iter();
     branches.retain(|_| kept.next().unwrap_or(true));
+}
+
+/// Drops calls that are left out because a call before them failed: its callers' failures rose as much.
+fn without_aborts(branches: &mut Vec<Branch>, both: &[(&Calls<'_>, &Calls<'_>)]) {
+    let failing = |side: usize| {
+        let calls = both.iter().map(|(a, b)| if side == 0 { a } else { b });
+        let sums = calls.fold([0.0; 2], |s, c| [s[0] + c.errors, s[1] + c.weighted]);
+        if sums[1] > 0.0 {
+            sums[0] / sums[1]
+        } else {
+            0.0
+        }
+    };
+    let rise = failing(1) - failing(0);
+    branches.retain(|branch| branch.effect > 0.0 || rise < branch.effect.abs() / 2.0);
 }
 
 /// Drops children that went down or came up one level inside their service, and the span that came between or is gone.

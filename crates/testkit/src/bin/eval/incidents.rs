@@ -155,11 +155,13 @@ impl Outcome {
             !is_first
         };
         if is_missed {
+            let worse = diff.findings.iter().find(|f| alarm(f));
             self.missed.push(format!(
-                "{}: expected {}, said: {}",
+                "{}: expected {}, said: {}{}",
                 case.place,
                 culprit.unwrap_or("nobody"),
-                diff.sentence
+                diff.sentence,
+                worse.map_or(String::new(), |f| format!(" [{}: {}]", f.id, f.text))
             ));
         }
     }
