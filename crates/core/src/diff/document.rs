@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::culprits::Culprit;
+use super::graph::GraphDiff;
 use super::policy::Policy;
 use crate::facts::{KeyRole, Other, Quality};
 use crate::model::Window;
@@ -32,6 +33,8 @@ pub struct Diff {
     pub findings: Vec<Finding>,
     /// The services that the change likely comes from, best first; empty where the evidence is thin.
     pub culprits: Vec<Culprit>,
+    /// Who calls whom, and what changed about it; `null` where facts were taken without the call tree.
+    pub graph: Option<GraphDiff>,
     /// The keys: entry points first, then those asked for, then those found.
     pub keys: Vec<KeyDiff>,
     /// Keys that were found and not compared, and why.

@@ -6,6 +6,7 @@ mod culprits;
 mod document;
 mod errors;
 mod findings;
+mod graph;
 mod header;
 mod judge;
 mod latency;
@@ -18,6 +19,10 @@ mod values;
 pub use compare::compare;
 pub use culprits::{Confidence, Culprit, Evidence as CulpritEvidence};
 pub use document::*;
+pub use graph::{
+    GraphChange, GraphComparison, GraphCounts, GraphDiff, GraphEdgeDiff, GraphNodeDiff, GraphSide,
+    GraphSummary, GraphTime,
+};
 pub use policy::{CallPolicy, ErrorPolicy, LatencyPolicy, Policy, PolicyError, ValuePolicy};
 
 #[cfg(test)]
