@@ -194,6 +194,7 @@ proptest! {
             prop_assert_eq!(&group.baseline.exemplars, &group.candidate.exemplars);
             prop_assert!(close(group.baseline.mean_ns, group.candidate.mean_ns));
         }
+        prop_assert!(close(diff.graph.unwrap().summary.jaccard.unwrap(), 1.0));
     }
 }
 
