@@ -224,7 +224,7 @@ fn every_third(traces: Traces) -> Traces {
     let mut traces = traces;
     traces
         .spans
-        .retain(|span: &Span| span.id < 4 || span.trace % 3 == 0);
+        .retain(|span: &Span| span.id < 4 || span.trace.is_multiple_of(3));
     traces
 }
 
@@ -339,7 +339,7 @@ fn failures_and_slowness_change_nodes_and_edges() {
     };
     let before = text(5);
     // The server takes 15 ms of the same 20, so there is less on the way; and every third call fails.
-    let after = text(15).edit(|span| span.is_error = span.id == 2 && span.trace % 3 == 0);
+    let after = text(15).edit(|span| span.is_error = span.id == 2 && span.trace.is_multiple_of(3));
     assert_eq!(
         changes(&graph_of(&before, &after)),
         "cart: Changed\nweb: Unchanged\nweb -> cart: Changed"

@@ -48,7 +48,8 @@ fn the_document_has_a_version_and_all_its_parts() {
     assert_eq!(
         names,
         [
-            "findings", "keys", "left_out", "policy", "quality", "sentence", "version"
+            "culprits", "findings", "graph", "keys", "left_out", "policy", "quality", "sentence",
+            "version"
         ]
     );
     assert_eq!(

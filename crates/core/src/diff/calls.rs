@@ -25,7 +25,14 @@ pub(super) fn compare(
     });
     let floor = (1.0 + policy.calls.min_ratio).ln();
     let enough = baseline.total.traces.min(candidate.total.traces) >= policy.min_traces;
-    let p = test.map(|t| if t.p.is_nan() { by_slices(&a, &b) } else { t.p });
+    let has_no_spread = |t: &Test| t.standard_error == 0.0 && t.difference != 0.0;
+    let p = test.map(|t| {
+        if has_no_spread(&t) {
+            by_slices(&a, &b)
+        } else {
+            t.p
+        }
+    });
     let p = p.filter(|p| enough && p.is_finite());
     let evidence = Evidence {
         p,

@@ -70,7 +70,7 @@ pub(super) fn compare(
 }
 
 /// Every item of either side, with its groups.
-fn both<'a>(sides: [&'a Facts; 2]) -> BTreeMap<&'a GraphItem, [Option<&'a Group>; 2]> {
+fn both(sides: [&Facts; 2]) -> BTreeMap<&GraphItem, [Option<&Group>; 2]> {
     let mut items: BTreeMap<&GraphItem, [Option<&Group>; 2]> = BTreeMap::new();
     for (place, facts) in sides.into_iter().enumerate() {
         for (item, group) in facts.graph() {
