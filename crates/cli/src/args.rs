@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use tracediff_simulate::{Incident, IncidentKind, Scenario};
 
 /// Compares two sets of OpenTelemetry traces as populations and says what changed, how big it is and how sure that is.
 #[derive(Debug, Parser)]
@@ -170,6 +172,20 @@ pub(crate) enum FailOn {
     Never,
 }
 
+/// The scenarios of the shop, then the incidents that are no scenario, each with what it does.
+fn scenarios() -> PossibleValuesParser {
+    let scenarios = Scenario::ALL.map(|s| (s.name(), s.description().to_owned()));
+    let incidents = IncidentKind::ALL.map(|kind| {
+        let incident = Incident::in_shop(kind);
+        let help = format!("{} ({})", kind.description(), incident.place());
+        (kind.name(), help)
+    });
+    let is_scenario = |name: &str| name.parse::<Scenario>().is_ok();
+    let others = incidents.into_iter().filter(|(name, _)| !is_scenario(name));
+    let value = |(name, help)| PossibleValue::new(name).help(help);
+    PossibleValuesParser::new(scenarios.into_iter().chain(others).map(value))
+}
+
 #[derive(Debug, Parser)]
 pub(crate) struct SimulateArgs {
     /// The file to write; - for standard output. Protobuf for .pb, gzip for .gz, else OTLP JSON, one request a line
@@ -177,7 +193,7 @@ pub(crate) struct SimulateArgs {
     pub(crate) out: String,
 
     /// What happens in the shop
-    #[arg(long, value_name = "NAME", default_value = "healthy")]
+    #[arg(long, value_name = "NAME", default_value = "healthy", value_parser = scenarios())]
     pub(crate) scenario: String,
 
     /// The same seed gives the same spans

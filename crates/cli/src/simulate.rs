@@ -10,7 +10,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use jiff::Timestamp;
 use tracediff_core::model::SpanBatchBuilder;
-use tracediff_simulate::{Settings, Simulation};
+use tracediff_simulate::{Incident, IncidentKind, Scenario, Settings, Simulation, Topology};
 use tracediff_wire::{encode_otlp_json, encode_otlp_protobuf_delimited};
 
 use crate::args::SimulateArgs;
@@ -20,8 +20,7 @@ const REQUEST_SPANS: usize = 512;
 
 /// Runs the command.
 pub(crate) fn run(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
-    let settings = settings(args)?;
-    let mut simulation = Simulation::new(&settings)?;
+    let mut simulation = simulation(args)?;
     let plain = args.out.strip_suffix(".gz").unwrap_or(&args.out);
     let is_protobuf = Path::new(plain)
         .extension()
@@ -51,6 +50,17 @@ pub(crate) fn run(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The shop in one of its scenarios, or after an incident that is none.
+fn simulation(args: &SimulateArgs) -> anyhow::Result<Simulation> {
+    let mut settings = settings(args)?;
+    if let Ok(scenario) = args.scenario.parse::<Scenario>() {
+        settings.scenario = scenario;
+        return Ok(Simulation::new(&settings)?);
+    }
+    let incident = Incident::in_shop(args.scenario.parse::<IncidentKind>()?);
+    Ok(incident.candidate(&Topology::shop(), &settings)?)
+}
+
 fn settings(args: &SimulateArgs) -> anyhow::Result<Settings> {
     let start: Timestamp = args.start.parse().map_err(|_| {
         anyhow!(
@@ -65,7 +75,6 @@ fn settings(args: &SimulateArgs) -> anyhow::Result<Settings> {
         start_ns,
         minutes: args.minutes,
         rate_per_second: args.rate,
-        scenario: args.scenario.parse()?,
         sampling_probability: args.sampling,
         ..Settings::default()
     })

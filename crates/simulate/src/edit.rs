@@ -1,9 +1,13 @@
-//! Edits: single changes to a topology. A scenario is a list of them, and so is every incident to come.
+//! Edits: single changes to a topology. A scenario is a list of them, and so is every incident.
 
-use crate::plan::TopologyError;
-use crate::property::{Value, Values};
+mod apply;
+mod rename;
+mod target;
+
+pub use target::Target;
+
+use crate::property::Value;
 use crate::steps::{Failure, Step};
-use crate::topology::{Operation, Topology};
 
 /// One change to a topology.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,12 +19,109 @@ pub enum Edit {
         /// 1.6 is 60 % slower.
         factor: f64,
     },
+    /// Multiplies the median of everything that is asked of a dependency, whoever asks.
+    SlowDependency {
+        /// The dependency.
+        dependency: String,
+        /// 1.6 is 60 % slower.
+        factor: f64,
+    },
+    /// Adds to the median of each way over the network from a service to others, and back.
+    DelayCalls {
+        /// The service that calls.
+        service: String,
+        /// The service called; `None` for every one, and for what is asked of dependencies too.
+        callee: Option<String>,
+        /// What is added to the median of each way, in microseconds.
+        by_us: f64,
+    },
     /// Gives every operation of a service one more way to fail.
     AddFailure {
         /// The service.
         service: String,
         /// How it then also fails.
         failure: Failure,
+    },
+    /// Gives one operation one more way to fail.
+    AddOperationFailure {
+        /// The service.
+        service: String,
+        /// Its operation.
+        operation: String,
+        /// How it then also fails.
+        failure: Failure,
+    },
+    /// Lets an operation do one more thing when it has done the others.
+    AddStep {
+        /// The service.
+        service: String,
+        /// Its operation.
+        operation: String,
+        /// What it also does.
+        step: Step,
+    },
+    /// Lets an operation ask several times, one after the other, each time it asked once.
+    RepeatStep {
+        /// The service.
+        service: String,
+        /// Its operation.
+        operation: String,
+        /// What it asks.
+        target: Target,
+        /// How many times.
+        times: u32,
+    },
+    /// Sets how often an operation asks what it asks with some probability only.
+    SetProbability {
+        /// The service.
+        service: String,
+        /// Its operation.
+        operation: String,
+        /// What it asks, inside [`Step::Maybe`].
+        target: Target,
+        /// The new probability.
+        probability: f64,
+    },
+    /// Lets an operation answer, as if all were well, when its first work is done.
+    ReturnEarly {
+        /// The service.
+        service: String,
+        /// Its operation.
+        operation: String,
+        /// How often, from 0 to 1.
+        probability: f64,
+    },
+    /// Gives an operation another name, wherever it is named. Nothing else changes.
+    Rename {
+        /// The service.
+        service: String,
+        /// The operation's name so far.
+        operation: String,
+        /// Its new name.
+        to: String,
+    },
+    /// Puts an internal span that takes no time of its own around all that an operation does.
+    Wrap {
+        /// The service.
+        service: String,
+        /// Its operation.
+        operation: String,
+        /// The name of the span.
+        name: String,
+    },
+    /// Lets a service send no spans any more: see [`Service::is_instrumented`](crate::Service::is_instrumented).
+    Silence {
+        /// The service.
+        service: String,
+    },
+    /// Multiplies the weight of an entry.
+    MultiplyEntryWeight {
+        /// The service asked.
+        service: String,
+        /// Its operation.
+        operation: String,
+        /// 2 is twice the share relative to the other entries.
+        factor: f64,
     },
     /// Sets how often a property has a value; the others keep their proportions. A share of 0 removes the value.
     SetShare {
@@ -40,85 +141,11 @@ pub enum Edit {
     },
 }
 
-impl Topology {
-    /// Changes the topology. An error leaves it as it was.
-    pub fn apply(&mut self, edit: &Edit) -> Result<(), TopologyError> {
-        match edit {
-            Edit::SlowWork { service, factor } => {
-                for operation in self.operations_of(service)? {
-                    slow_work(&mut operation.steps, *factor);
-                }
-            }
-            Edit::AddFailure { service, failure } => {
-                for operation in self.operations_of(service)? {
-                    operation.failures.push(failure.clone());
-                }
-            }
-            Edit::SetShare { key, value, share } => self.set_share(key, value, *share)?,
-            Edit::SetVersion { service, version } => {
-                let found = self.service_mut(service);
-                found.ok_or_else(|| unknown_service(service))?.version = version.clone();
-            }
-        }
-        Ok(())
-    }
-
-    fn operations_of(&mut self, service: &str) -> Result<&mut [Operation], TopologyError> {
-        let found = self.service_mut(service);
-        Ok(&mut found.ok_or_else(|| unknown_service(service))?.operations)
-    }
-
-    fn set_share(&mut self, key: &str, value: &Value, share: f64) -> Result<(), TopologyError> {
-        if !(0.0..1.0).contains(&share) {
-            return Err(TopologyError::Number {
-                place: format!("the share of {key}={}", value.text()),
-                found: share,
-                expected: "0 or more and below 1",
-            });
-        }
-        let property = self.properties.iter_mut().find(|p| p.key == key);
-        let Some(Values::OneOf(values)) = property.map(|p| &mut p.values) else {
-            return Err(TopologyError::Unknown {
-                place: "an edit".to_owned(),
-                what: "property of a few values",
-                name: key.to_owned(),
-            });
-        };
-        values.retain(|(v, _)| v != value);
-        if share > 0.0 {
-            let others: f64 = values.iter().map(|(_, weight)| weight).sum();
-            values.push((value.clone(), others * share / (1.0 - share)));
-        }
-        Ok(())
-    }
-}
-
-fn unknown_service(name: &str) -> TopologyError {
-    TopologyError::Unknown {
-        place: "an edit".to_owned(),
-        what: "service",
-        name: name.to_owned(),
-    }
-}
-
-fn slow_work(steps: &mut [Step], factor: f64) {
-    for step in steps {
-        match step {
-            Step::Work(latency) => latency.median_us *= factor,
-            Step::Internal { steps, .. } | Step::Parallel(steps) | Step::Sequence(steps) => {
-                slow_work(steps, factor);
-            }
-            Step::Maybe { step, .. } | Step::Repeat { step, .. } => {
-                slow_work(std::slice::from_mut(step.as_mut()), factor);
-            }
-            Step::Call(_) | Step::Query(_) | Step::Produce(_) => {}
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::property::Values;
+    use crate::topology::Topology;
 
     fn shares(topology: &Topology, key: &str) -> Vec<(String, f64)> {
         let property = topology.properties.iter().find(|p| p.key == key).unwrap();
@@ -178,6 +205,35 @@ mod tests {
                 share: 0.1,
             },
             "an edit names property of a few values `session.id`, which is not in the topology",
+        );
+        let target = Target::Query {
+            dependency: "redis-cart".to_owned(),
+            operation: "DROP".to_owned(),
+        };
+        check(
+            Edit::RepeatStep {
+                service: "cart".to_owned(),
+                operation: "GET /carts/{cart_id}".to_owned(),
+                target,
+                times: 3,
+            },
+            "an edit names step `redis-cart DROP`, which is not in the topology",
+        );
+        check(
+            Edit::DelayCalls {
+                service: "cart".to_owned(),
+                callee: Some("katalog".to_owned()),
+                by_us: 1.0,
+            },
+            "an edit names service `katalog`, which is not in the topology",
+        );
+        check(
+            Edit::MultiplyEntryWeight {
+                service: "frontend".to_owned(),
+                operation: "GET /none".to_owned(),
+                factor: 2.0,
+            },
+            "an edit names entry `frontend GET /none`, which is not in the topology",
         );
         check(
             share_edit("trial", 1.0),

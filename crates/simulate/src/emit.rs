@@ -80,7 +80,7 @@ impl Emitter {
     ) -> usize {
         self.order.clear();
         for (place, record) in (0u64..).zip(records) {
-            if self.sampler.keeps(&traces[record.trace as usize]) {
+            if !record.is_silent && self.sampler.keeps(&traces[record.trace as usize]) {
                 let resource = u64::from(record.trace) << 16 | u64::from(record.instance);
                 self.order.push(resource << 32 | place);
             }

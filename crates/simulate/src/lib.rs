@@ -4,11 +4,14 @@
 //! environment, calls the platform's mathematics, or depends on a hash's order. What is simulated says so itself, by
 //! the resource attribute `tracediff.simulated`.
 //!
-//! A [`Topology`] is data, a [`Scenario`] is a list of [`Edit`]s of it, and [`simulate`] runs it; the formulae and
-//! what is left out are in `docs/simulator.md`.
+//! A [`Topology`] is data, a [`Scenario`] is a list of [`Edit`]s of it, and [`simulate`] runs it; an [`Incident`] is
+//! such a list for any topology, be it drawn from a seed. The formulae and what is left out are in
+//! `docs/simulator.md`.
 
 mod edit;
 mod emit;
+mod generate;
+mod incident;
 mod load;
 mod plan;
 mod property;
@@ -20,8 +23,14 @@ mod shop;
 mod simulation;
 mod steps;
 mod topology;
+mod trial;
+mod walk;
 
-pub use edit::Edit;
+pub use edit::{Edit, Target};
+pub use incident::{
+    Answer, Culprit, Incident, IncidentError, IncidentExpected, IncidentKind, Measure, Place,
+    UnknownIncident,
+};
 pub use load::LoadSeries;
 pub use plan::TopologyError;
 pub use property::{Property, Value, Values};

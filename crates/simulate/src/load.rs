@@ -8,6 +8,12 @@ pub(crate) mod stream {
     pub(crate) const LOAD: u64 = 0;
     pub(crate) const ARRIVALS: u64 = 1;
     pub(crate) const CLOCKS: u64 = 2;
+    /// Of the seed of a random topology, not of a simulation.
+    pub(crate) const TOPOLOGY: u64 = 3;
+    /// Of the seed by which an incident is placed.
+    pub(crate) const PLACE: u64 = 4;
+    /// Of the runs that try an incident out.
+    pub(crate) const TRIAL: u64 = 1 << 30;
     pub(crate) const SERVICE_LOAD: u64 = 1 << 20;
     pub(crate) const REQUESTS: u64 = 1 << 40;
 }

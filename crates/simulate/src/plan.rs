@@ -103,6 +103,8 @@ impl Outcomes {
 #[derive(Debug)]
 pub(crate) struct OperationPlan {
     pub(crate) service: u32,
+    /// Whether its service sends no spans.
+    pub(crate) is_silent: bool,
     pub(crate) shape: u32,
     pub(crate) steps: Vec<StepPlan>,
     pub(crate) failures: Vec<FailurePlan>,

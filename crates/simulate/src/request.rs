@@ -5,7 +5,7 @@
 
 use tracediff_core::model::TraceId;
 
-use crate::plan::{CallPlan, FailurePlan, Outcomes, Plan, StepPlan};
+use crate::plan::{CallPlan, FailurePlan, Outcomes, Plan, StepPlan, Time};
 use crate::random::Random;
 use crate::steps::FailureKind;
 
@@ -24,6 +24,8 @@ pub(crate) struct Record {
     pub(crate) outcome: u32,
     /// Which retry a call is; 0 for the first try.
     pub(crate) resend: u32,
+    /// Whether its service sends no spans: it happened, and is not written.
+    pub(crate) is_silent: bool,
     /// The record that it links to.
     pub(crate) link: Option<u32>,
 }
@@ -36,6 +38,7 @@ struct Frame {
     parent: u64,
     service: u32,
     instance: u32,
+    is_silent: bool,
 }
 
 /// How far steps came.
@@ -79,6 +82,7 @@ impl Request<'_> {
             shape,
             outcome: 0,
             resend: 0,
+            is_silent: frame.is_silent,
             link: None,
         });
         self.records.len() - 1
@@ -87,6 +91,15 @@ impl Request<'_> {
     fn end(&mut self, record: usize, at_ns: u64, outcome: u32) {
         self.records[record].end_ns = at_ns;
         self.records[record].outcome = outcome;
+    }
+
+    /// What is the parent of spans that start inside this record: its own span, or that around it where it is silent.
+    fn parent_inside(&self, frame: Frame, record: usize) -> u64 {
+        if frame.is_silent {
+            frame.parent
+        } else {
+            self.records[record].span_id
+        }
     }
 
     /// An operation, as a server or consumer span.
@@ -106,12 +119,13 @@ impl Request<'_> {
             parent,
             service: operation.service,
             instance: first + self.random.below(count),
+            is_silent: operation.is_silent,
         };
         let record = self.begin(frame, operation.shape, at_ns);
         self.records[record].link = link;
         if let Some(failure) = self.own_failure(&operation.failures) {
             let mut at_ns = at_ns;
-            if let Some(StepPlan::Work(time)) = operation.steps.first() {
+            if let Some(time) = first_work(&operation.steps) {
                 at_ns = time.after(at_ns, self.random, self.log_load(frame.service));
             }
             at_ns = failure.wait.after(at_ns, self.random, 0.0);
@@ -120,7 +134,7 @@ impl Request<'_> {
             return Progress { at_ns, failed };
         }
         let inside = Frame {
-            parent: self.records[record].span_id,
+            parent: self.parent_inside(frame, record),
             ..frame
         };
         let done = self.steps(&operation.steps, inside, at_ns);
@@ -171,7 +185,7 @@ impl Request<'_> {
             } => {
                 let record = self.begin(frame, *shape, at_ns);
                 let inside = Frame {
-                    parent: self.records[record].span_id,
+                    parent: self.parent_inside(frame, record),
                     ..frame
                 };
                 let done = self.steps(steps, inside, at_ns);
@@ -214,9 +228,10 @@ impl Request<'_> {
                     self.traces.push(id);
                     (self.traces.len() as u32 - 1, 0)
                 } else {
-                    (frame.trace, self.records[record].span_id)
+                    (frame.trace, self.parent_inside(frame, record))
                 };
-                self.serve(*operation, trace, parent, taken_ns, Some(record as u32));
+                let link = (!frame.is_silent).then_some(record as u32);
+                self.serve(*operation, trace, parent, taken_ns, link);
                 fine(sent_ns)
             }
             StepPlan::Parallel(branches) => {
@@ -273,12 +288,21 @@ impl Request<'_> {
         if call.counts_resends {
             self.records[record].resend = resend;
         }
-        let parent = self.records[record].span_id;
+        let parent = self.parent_inside(frame, record);
         let arrived_ns = call.network.after(at_ns, self.random, 0.0);
         let done = self.serve(call.operation, frame.trace, parent, arrived_ns, None);
         let at_ns = call.network.after(done.at_ns, self.random, 0.0);
         self.end(record, at_ns, Outcomes::of(&call.outcomes, done.failed));
         Progress { at_ns, ..done }
+    }
+}
+
+/// The work that an operation begins with, which is also done where it then fails: a span around it is no other work.
+fn first_work(steps: &[StepPlan]) -> Option<Time> {
+    match steps.first()? {
+        StepPlan::Work(time) => Some(*time),
+        StepPlan::Internal { steps, .. } => first_work(steps),
+        _ => None,
     }
 }
 

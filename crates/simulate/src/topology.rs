@@ -38,6 +38,9 @@ pub struct Service {
     pub language: String,
     /// How many instances share its calls evenly, at least 1.
     pub instances: u32,
+    /// Whether it sends spans. One that does not still works, takes its time and hands on the context that it was
+    /// given, so that the spans of those it calls hang under the span of its caller.
+    pub is_instrumented: bool,
     /// What it can be asked for.
     pub operations: Vec<Operation>,
 }
@@ -124,6 +127,7 @@ impl Service {
             version: version.to_owned(),
             language: language.to_owned(),
             instances: 2,
+            is_instrumented: true,
             operations: Vec::new(),
         }
     }

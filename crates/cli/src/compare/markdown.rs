@@ -27,7 +27,7 @@ pub(super) fn write(diff: &Diff, names: &[String; 2], top: usize) -> String {
     for warning in &diff.quality.warnings {
         out.push_str(&format!("- :warning: {}\n", escape(&warning.message)));
     }
-    let mut parts = vec![findings(diff, top)];
+    let mut parts = vec![culprits(diff, top), findings(diff, top)];
     parts.extend(rows::shown_keys(diff).map(|key| key_table(key, top)));
     for part in parts {
         if out.len() + part.len() > MAX_BYTES {
@@ -36,6 +36,41 @@ pub(super) fn write(diff: &Diff, names: &[String; 2], top: usize) -> String {
         }
         out.push_str(&part);
     }
+    out
+}
+
+fn culprits(diff: &Diff, top: usize) -> String {
+    let Some(first) = diff.culprits.first() else {
+        return String::new();
+    };
+    let mut out = String::from("\n**Where to start**\n\n");
+    for (place, culprit) in diff.culprits.iter().take(top).enumerate() {
+        out.push_str(&format!(
+            "{}. {}\n",
+            place + 1,
+            escape(&rows::culprit_text(culprit))
+        ));
+    }
+    let rows = rows::ledger(first);
+    if !rows.is_empty() {
+        out.push_str(&format!(
+            "\n| {} | per request | calls per request | per call |\n|---|---|---|---|\n",
+            escape(&first.service)
+        ));
+    }
+    for row in rows {
+        out.push_str(&format!(
+            "| `{}` | {} | {} | {} |\n",
+            code(&row.node),
+            row.change,
+            row.calls,
+            row.per_call
+        ));
+    }
+    out.push_str(&format!(
+        "\n{}\n",
+        escape(&rows::attribution_text(&diff.attribution))
+    ));
     out
 }
 

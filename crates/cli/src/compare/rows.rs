@@ -1,7 +1,11 @@
 //! What the table and the Markdown say about one group: the same words and numbers in both.
 
-use tracediff_core::diff::{Diff, Finding, GroupDiff, Judgement, KeyDiff, Strength, Verdict, text};
+use tracediff_core::diff::{
+    Attribution, Confidence, Culprit, Diff, Finding, GroupDiff, Judgement, KeyDiff, LedgerEntry,
+    Strength, Verdict, text,
+};
 use tracediff_core::facts::KeyRole;
+use tracediff_core::paths::NodeKind;
 
 /// Stands where there are too few spans for a number.
 pub(super) const NOT_ENOUGH: &str = "–";
@@ -289,5 +293,77 @@ pub(super) fn sureness(finding: &Finding) -> String {
         Some(q) if q < 0.001 => format!("{letter} < 0.001{strength}"),
         Some(q) => format!("{letter} = {q:.3}{strength}"),
         None => String::new(),
+    }
+}
+
+/// A culprit in one line: its sentence and how sure it is.
+pub(super) fn culprit_text(culprit: &Culprit) -> String {
+    let sureness = match culprit.confidence {
+        Confidence::Confident => "",
+        Confidence::Low => " (not sure)",
+    };
+    format!("{}{sureness}", culprit.sentence)
+}
+
+/// What the mean request's change consists of.
+pub(super) fn attribution_text(attribution: &Attribution) -> String {
+    let a = attribution;
+    format!(
+        "A request takes {} → {} on average ({}): {} by the calls that it waits for, {} by another mix of requests.",
+        text::duration(a.mean_ns.baseline),
+        text::duration(a.mean_ns.candidate),
+        text::duration_change(a.difference_ns),
+        text::duration_change(a.nodes_ns),
+        text::duration_change(a.mix_ns)
+    )
+}
+
+/// One line of a culprit's ledger.
+pub(super) struct LedgerRow {
+    pub(super) node: String,
+    pub(super) change: String,
+    pub(super) calls: String,
+    pub(super) per_call: String,
+}
+
+/// Lines of a ledger that are shown.
+const LEDGER_ROWS: usize = 4;
+
+/// The nodes that make up at least a twentieth of what the culprit explains.
+pub(super) fn ledger(culprit: &Culprit) -> Vec<LedgerRow> {
+    let least = culprit.explained_ns.abs() / 20.0;
+    let is_part = |e: &&LedgerEntry| e.difference_ns.abs() >= least && e.difference_ns != 0.0;
+    let entries = culprit.ledger.iter().filter(is_part).take(LEDGER_ROWS);
+    entries.map(ledger_row).collect()
+}
+
+fn ledger_row(entry: &LedgerEntry) -> LedgerRow {
+    let node = &entry.node;
+    let name = match node.kind {
+        NodeKind::Edge => format!(
+            "on the way {} → {}: {}",
+            node.service, node.peer, node.operation
+        ),
+        NodeKind::Dependency => format!("calls of {}", node.peer),
+        _ => node.operation.clone(),
+    };
+    let interval = if entry.interval_ns.low.is_finite() && entry.interval_ns.high.is_finite() {
+        format!(
+            " ({} to {})",
+            text::duration_change(entry.interval_ns.low),
+            text::duration_change(entry.interval_ns.high)
+        )
+    } else {
+        String::new()
+    };
+    LedgerRow {
+        node: name,
+        change: format!("{}{interval}", text::duration_change(entry.difference_ns)),
+        calls: format!("{:.2} → {:.2}", entry.calls.baseline, entry.calls.candidate),
+        per_call: format!(
+            "{} → {}",
+            text::duration(entry.time_per_call_ns.baseline),
+            text::duration(entry.time_per_call_ns.candidate)
+        ),
     }
 }

@@ -1,7 +1,7 @@
 //! The diff for a terminal: one sentence, the data's quality, what changed, then a table per key.
 
 use anstyle::{AnsiColor, Style};
-use tracediff_core::diff::{Diff, KeyDiff, text};
+use tracediff_core::diff::{Culprit, Diff, KeyDiff, text};
 use unicode_width::UnicodeWidthStr as _;
 
 use super::columns::{Cell, cut, lines, room, wrap};
@@ -30,6 +30,7 @@ pub(super) fn width(is_terminal: bool) -> usize {
 pub(super) fn write(diff: &Diff, names: &[String; 2], top: usize, width: usize) -> String {
     let mut out = format!("{BOLD}{}{BOLD:#}\n\n", wrap(&diff.sentence, width, 0));
     out.push_str(&header(diff, names, width));
+    out.push_str(&culprits(diff, top, width));
     out.push_str(&findings(diff, top, width));
     for key in rows::shown_keys(diff) {
         out.push_str(&key_table(key, top, width));
@@ -82,6 +83,44 @@ fn style(mark: Mark) -> Style {
         Mark::Changed => AnsiColor::Cyan.on_default(),
         Mark::Same | Mark::Unclear => DIM,
     }
+}
+
+fn culprits(diff: &Diff, top: usize, width: usize) -> String {
+    if diff.culprits.is_empty() {
+        return String::new();
+    }
+    let mut out = section("where to start");
+    for (place, culprit) in diff.culprits.iter().take(top).enumerate() {
+        let text = format!("{}. {}", place + 1, rows::culprit_text(culprit));
+        out.push_str(&format!("{}\n", wrap(&text, width, 3)));
+        if place == 0 {
+            out.push_str(&ledger(culprit, width));
+        }
+    }
+    out.push_str(&more(diff.culprits.len().saturating_sub(top), "of these"));
+    out.push_str(&format!(
+        "{DIM}{}{DIM:#}\n",
+        wrap(&rows::attribution_text(&diff.attribution), width, 3)
+    ));
+    out
+}
+
+fn ledger(culprit: &Culprit, width: usize) -> String {
+    let entries = rows::ledger(culprit);
+    if entries.is_empty() {
+        return String::new();
+    }
+    let heads = ["", "per request", "calls per request", "per call"];
+    let mut table = vec![heads.map(|text| Cell::styled(text, DIM)).to_vec()];
+    table.extend(entries.iter().map(|entry| {
+        let texts = [&entry.node, &entry.change, &entry.calls, &entry.per_call];
+        texts.map(|text| Cell::plain(text.as_str())).to_vec()
+    }));
+    let indent = |line: &str| format!("   {line}\n");
+    lines(&table, 0, width.saturating_sub(3))
+        .lines()
+        .map(indent)
+        .collect()
 }
 
 fn findings(diff: &Diff, top: usize, width: usize) -> String {

@@ -48,7 +48,15 @@ fn the_document_has_a_version_and_all_its_parts() {
     assert_eq!(
         names,
         [
-            "culprits", "findings", "graph", "keys", "left_out", "policy", "quality", "sentence",
+            "attribution",
+            "culprits",
+            "findings",
+            "graph",
+            "keys",
+            "left_out",
+            "policy",
+            "quality",
+            "sentence",
             "version"
         ]
     );

@@ -55,14 +55,16 @@ pub fn compare(baseline: &Facts, candidate: &Facts, policy: &Policy) -> Diff {
     keys.sort_by(|a, b| key_order(a).cmp(&key_order(b)));
     let quality = header::build(baseline, candidate, persistence);
     let findings = findings::collect(&keys, quality.can_confirm);
-    let sentence = sentence::write(&keys, &findings, &quality);
+    let (culprits, attribution) = culprits::rank(&context.baseline, &context.candidate);
+    let sentence = sentence::write(&keys, &findings, &culprits, &quality);
     Diff {
         version: DOCUMENT_VERSION,
         sentence,
         quality,
         policy: policy.clone(),
         findings,
-        culprits: culprits::rank(&context.baseline, &context.candidate),
+        culprits,
+        attribution,
         graph: graph::compare(&context.baseline, &context.candidate, policy),
         keys,
         left_out,

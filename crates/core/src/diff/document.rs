@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::culprits::Culprit;
+use super::culprits::{Attribution, Culprit};
 use super::graph::GraphDiff;
 use super::policy::Policy;
 use crate::facts::{KeyRole, Other, Quality};
@@ -33,6 +33,8 @@ pub struct Diff {
     pub findings: Vec<Finding>,
     /// The services that the change likely comes from, best first; empty where the evidence is thin.
     pub culprits: Vec<Culprit>,
+    /// Where the change of the mean request duration comes from.
+    pub attribution: Attribution,
     /// Who calls whom, and what changed about it; `null` where facts were taken without the call tree.
     pub graph: Option<GraphDiff>,
     /// The keys: entry points first, then those asked for, then those found.

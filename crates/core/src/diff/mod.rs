@@ -17,7 +17,10 @@ pub mod text;
 mod values;
 
 pub use compare::compare;
-pub use culprits::{Confidence, Culprit, Evidence as CulpritEvidence};
+pub use culprits::{
+    Attribution, BranchChange, Confidence, Culprit, CulpritEvidence, EdgeName, FailureRise,
+    LedgerEntry,
+};
 pub use document::*;
 pub use graph::{
     GraphChange, GraphComparison, GraphCounts, GraphDiff, GraphEdgeDiff, GraphNodeDiff, GraphSide,

@@ -1,5 +1,6 @@
 //! The first sentence: what changed.
 
+use super::culprits::{Confidence, Culprit};
 use super::document::{
     Aspect, Finding, GroupDiff, KeyDiff, QualityHeader, SideQuality, Strength, Verdict,
 };
@@ -12,19 +13,25 @@ const NAMED: usize = 2;
 const VALUES_NAMED: usize = 3;
 
 /// Says what changed.
-pub(super) fn write(keys: &[KeyDiff], findings: &[Finding], quality: &QualityHeader) -> String {
+pub(super) fn write(
+    keys: &[KeyDiff],
+    findings: &[Finding],
+    culprits: &[Culprit],
+    quality: &QualityHeader,
+) -> String {
     if quality.baseline.counts.spans == 0 || quality.candidate.counts.spans == 0 {
         return nothing_to_compare(quality);
     }
     let own: Vec<&Finding> = findings.iter().filter(|f| f.same_as.is_none()).collect();
     let mut parts = Vec::new();
-    parts.extend(changes(keys, &own));
+    parts.extend(changes(keys, &own, culprits.is_empty()));
+    parts.extend(culprits.first().map(start_at));
     parts.extend(values(&own, Aspect::NewValue, "new"));
     parts.extend(values(&own, Aspect::MissingValue, "gone"));
     if parts.is_empty() {
         return nothing_changed(keys, &own);
     }
-    let is_suggestive = own.iter().all(|f| f.strength == Strength::Suggestive);
+    let is_suggestive = !own.is_empty() && own.iter().all(|f| f.strength == Strength::Suggestive);
     let opening = if is_suggestive { "Perhaps: " } else { "" };
     let mut sentence = format!("{opening}{}", parts.join("; "));
     if !sentence.ends_with('.') {
@@ -43,9 +50,18 @@ fn nothing_to_compare(quality: &QualityHeader) -> String {
     format!("Nothing to compare: {which} spans.")
 }
 
-/// What got worse, or else better: entry points, and the service that changed most; services or operations where no
-/// entry point changed.
-fn changes(keys: &[KeyDiff], own: &[&Finding]) -> Vec<String> {
+/// `start at pricing: +1.46 ms of …`.
+fn start_at(culprit: &Culprit) -> String {
+    let opening = match culprit.confidence {
+        Confidence::Confident => "start at",
+        Confidence::Low => "perhaps start at",
+    };
+    format!("{opening} {}", culprit.sentence)
+}
+
+/// What got worse, or else better: entry points, and the service that changed most where no culprit is known; services
+/// or operations where no entry point changed.
+fn changes(keys: &[KeyDiff], own: &[&Finding], name_service: bool) -> Vec<String> {
     for verdict in [Verdict::Regressed, Verdict::Improved] {
         let is_change = |f: &Finding| {
             f.verdict == verdict && matches!(f.aspect, Aspect::Errors | Aspect::Latency)
@@ -85,7 +101,7 @@ fn changes(keys: &[KeyDiff], own: &[&Finding]) -> Vec<String> {
                 text::counted(more as u64, noun).replacen(' ', " more ", 1)
             ));
         }
-        if !entries.is_empty() {
+        if !entries.is_empty() && name_service {
             let services = own.iter().filter(|f| f.key == SERVICE && is_change(f));
             let most = services.max_by(|a, b| {
                 (a.aspect == Aspect::Latency)

@@ -315,7 +315,9 @@ impl PathBuilder {
     fn first_elsewhere(&mut self, trace: &Trace<'_>, root: usize) -> u32 {
         let mut first: Option<(i64, usize)> = None;
         for (index, span) in trace.spans.iter().enumerate() {
-            let is_elsewhere = self.services[index] != self.services[root];
+            // Where a service is entered, so that spans inside it do not matter.
+            let is_entry = self.visits[index] == index as u32;
+            let is_elsewhere = is_entry && self.services[index] != self.services[root];
             if !is_elsewhere || self.anatomy.parts()[index].is_async {
                 continue;
             }

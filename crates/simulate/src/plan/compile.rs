@@ -208,6 +208,7 @@ impl<'t> Compiler<'t> {
         let convention = Convention::server(operation.interface);
         Ok(OperationPlan {
             service: number_of_service,
+            is_silent: !service.is_instrumented,
             shape,
             steps: self.steps(&operation.steps)?,
             failures: self.failures(convention, &operation.failures)?,

@@ -5,9 +5,15 @@
 #[cfg(test)]
 mod determinism;
 #[cfg(test)]
+mod incidents;
+#[cfg(test)]
 mod load;
 #[cfg(test)]
+mod measures;
+#[cfg(test)]
 mod picture;
+#[cfg(test)]
+mod random;
 #[cfg(test)]
 mod sampling;
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tracediff_simulate::{Scenario, Step, Topology};
+use tracediff_simulate::{IncidentKind, Scenario, Step, Topology};
 
 const PAGE: &str = include_str!("../../../../docs/simulator.md");
 
@@ -44,9 +44,13 @@ fn the_picture_has_every_call_between_services() {
 }
 
 #[test]
-fn the_page_lists_every_scenario_and_service() {
+fn the_page_lists_every_scenario_incident_and_service() {
     for scenario in Scenario::ALL {
         let row = format!("| `{scenario}` | {} |", scenario.description());
+        assert!(PAGE.contains(&row), "{row}");
+    }
+    for kind in IncidentKind::ALL {
+        let row = format!("| `{kind}` | {} |", kind.description());
         assert!(PAGE.contains(&row), "{row}");
     }
     for service in Topology::shop().services {

@@ -75,7 +75,7 @@ fn check_structure(spans: &[Span]) {
 }
 
 /// What holds where all clocks are right.
-fn check_times(spans: &[Span]) {
+pub(crate) fn check_times(spans: &[Span]) {
     let index = index(spans);
     for span in spans {
         let Some(parent) = span.parent.map(|id| index[&(span.trace_id, id)]) else {
@@ -93,7 +93,7 @@ fn check_times(spans: &[Span]) {
 }
 
 /// Codes, status and exceptions agree with the semantic conventions.
-fn check_outcomes(spans: &[Span]) {
+pub(crate) fn check_outcomes(spans: &[Span]) {
     let index = index(spans);
     for span in spans {
         let http = span.attributes.get("http.response.status_code");

@@ -1,11 +1,13 @@
 //! Topologies that are not the shop.
 
+use std::collections::HashMap;
+
 use tracediff_simulate::{
-    Call, Dependency, Entry, Latency, Operation, Produce, Property, Service, Settings, Simulation,
-    Step, Topology,
+    Call, Dependency, Edit, Entry, Failure, FailureKind, Latency, Operation, Produce, Property,
+    Service, Settings, Simulation, Step, Topology,
 };
 
-use crate::spans::read;
+use crate::spans::{Span, read};
 
 fn pair(front: Vec<Step>, back: Operation) -> Topology {
     Topology {
@@ -164,4 +166,59 @@ fn steps_take_their_time() {
             ("process jobs", 1419, 9),
         ]
     );
+}
+
+fn spans_of(topology: &Topology) -> Vec<Span> {
+    let settings = Settings {
+        minutes: 0.5,
+        ..Settings::default()
+    };
+    let made = Simulation::with_topology(&settings, topology).unwrap();
+    read(&made.into_batches().unwrap())
+}
+
+/// A service without spans hands on the context: what it calls hangs under the span of its caller.
+#[test]
+fn silent_services_hand_on_the_context() {
+    let mut shop = Topology::shop();
+    let before = spans_of(&shop);
+    let service = "checkout".to_owned();
+    shop.apply(&Edit::Silence { service }).unwrap();
+    let by_id: HashMap<_, &Span> = before.iter().map(|s| (s.span_id, s)).collect();
+    let mut expected = before.clone();
+    expected.retain(|s| s.service != "checkout");
+    let mut moved = 0;
+    for span in &mut expected {
+        while let Some(parent) = span.parent.map(|id| by_id[&id])
+            && parent.service == "checkout"
+        {
+            span.parent = parent.parent;
+            moved += 1;
+        }
+        span.links.retain(|(_, id)| by_id[id].service != "checkout");
+    }
+    assert!(moved > 50);
+    assert_eq!(spans_of(&shop), expected);
+}
+
+/// An operation that fails has done its first work, whether or not a span is around that.
+#[test]
+fn wrapped_operations_fail_as_late_as_others() {
+    let failure = Failure::new(1.0, FailureKind::Internal, "Broken", "it is broken");
+    let front = vec![Step::work(70.0, 0.0), Step::call("back", "t.Back/Do")];
+    let mut topology = pair(front, back(vec![Step::work(80.0, 0.0)]).fails(failure));
+    let took = |topology: &Topology| -> Vec<u64> {
+        let spans = spans_of(topology).into_iter();
+        let back = spans.filter(|s| s.service == "back" && s.is_error);
+        back.map(|s| s.duration_ns / 40_000).collect()
+    };
+    let before = took(&topology);
+    assert!(before.iter().all(|took| *took > 0));
+    let wrap = Edit::Wrap {
+        service: "back".to_owned(),
+        operation: "t.Back/Do".to_owned(),
+        name: "middleware".to_owned(),
+    };
+    topology.apply(&wrap).unwrap();
+    assert_eq!(took(&topology), before);
 }

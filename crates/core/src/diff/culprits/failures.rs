@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::document::FailureRise;
+use super::structure::Replaced;
+use crate::diff::document::Sides;
 use crate::facts::Facts;
 use crate::paths::{Label, NodeKind, PathCell};
 use crate::stats::distribution::normal_quantile;
@@ -24,6 +27,7 @@ pub(super) struct Failing {
     /// Share of requests that failed with such a failure in them, before and after.
     pub(super) reaching: [f64; 2],
     p: f64,
+    q: f64,
 }
 
 impl Failing {
@@ -32,6 +36,21 @@ impl Failing {
         // What a normal variable would have to be for that p.
         let z = -normal_quantile((self.p / 2.0).max(1e-30));
         z.min(MAX_Z) * (self.shares[1] - self.shares[0]).sqrt() / 2.0
+    }
+}
+
+impl Failing {
+    pub(super) fn rise(&self) -> FailureRise {
+        let sides = |values: [f64; 2]| Sides {
+            baseline: values[0],
+            candidate: values[1],
+        };
+        FailureRise {
+            node: self.label.clone(),
+            ratio: sides(self.shares),
+            reaching_ratio: sides(self.reaching),
+            q: self.q,
+        }
     }
 }
 
@@ -48,11 +67,13 @@ fn origins(facts: &Facts) -> (BTreeMap<&Label, PathCell>, f64) {
 }
 
 /// All nodes at which more failures begin, strongest first.
-pub(super) fn rises(baseline: &Facts, candidate: &Facts) -> Vec<Failing> {
+/// A node that took the place of another is passed over: how often the other failed is not told by its own spans.
+pub(super) fn rises(baseline: &Facts, candidate: &Facts, replaced: &Replaced) -> Vec<Failing> {
     let ((a, requests_a), (b, requests_b)) = (origins(baseline), origins(candidate));
     let none = PathCell::default();
     let mut found: Vec<Failing> = b
         .iter()
+        .filter(|(label, _)| !replaced.contains_key(**label))
         .filter_map(|(label, after)| {
             let before = a.get(label).unwrap_or(&none);
             // Traces are what is independent: a failing call is often tried again.
@@ -69,14 +90,16 @@ pub(super) fn rises(baseline: &Facts, candidate: &Facts) -> Vec<Failing> {
                     after.origins_reaching / requests_b.max(1.0),
                 ],
                 p: fisher_mid_p(x_a, n_a, x_b, n_b),
+                q: 1.0,
             })
         })
         .collect();
     // Every node was looked at, so every node counts as a test.
     let mut p_values: Vec<f64> = found.iter().map(|f| f.p).collect();
     p_values.resize(b.len(), 1.0);
-    let mut q_values = benjamini_hochberg(&p_values).into_iter();
-    found.retain(|_| q_values.next().is_some_and(|q| q <= MAX_Q));
+    let q_values = benjamini_hochberg(&p_values);
+    found.iter_mut().zip(q_values).for_each(|(f, q)| f.q = q);
+    found.retain(|f| f.q <= MAX_Q);
     found.sort_by(|x, y| y.strength().total_cmp(&x.strength()));
     found
 }

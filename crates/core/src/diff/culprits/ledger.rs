@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::diff::side::SideFacts;
 use crate::facts::Facts;
-use crate::paths::{Label, NodeKind, PathCell, PathId};
+use crate::paths::{Label, NodeKind, PathCell, PathId, PathNode, PathTree};
 use crate::stats::time::clustered_variance;
 use crate::stats::{Test, Variance};
 
@@ -20,6 +20,8 @@ pub(super) struct Ledger {
     pub(super) mix_ns: f64,
     /// What nodes are worth, at the candidate's mix. Adds up to the rest of the change.
     pub(super) entries: Vec<Entry>,
+    /// The same for each type of requests with enough traces: baseline mean in nanoseconds, and entries.
+    pub(super) by_request: Vec<(f64, Vec<Entry>)>,
 }
 
 /// One node's part of the change.
@@ -28,20 +30,17 @@ pub(super) struct Entry {
     pub(super) label: Label,
     /// Its time on the critical path per request, before and after, in nanoseconds, at the candidate's mix.
     pub(super) time_ns: [f64; 2],
-    /// Calls on the critical path per request.
+    /// Calls per request, whether or not on the critical path.
     pub(super) calls: [f64; 2],
     /// Change of its time per request, with its uncertainty.
     pub(super) change: Test,
     /// The part of the change that is due to more or fewer calls.
     pub(super) by_calls_ns: f64,
+    /// That part by the service that makes more or fewer of them.
+    pub(super) callers: BTreeMap<String, f64>,
 }
 
 impl Entry {
-    /// The part of the change that is due to more or less time per call.
-    pub(super) fn by_time_ns(&self) -> f64 {
-        self.change.difference - self.by_calls_ns
-    }
-
     /// Time per call on one side, in nanoseconds.
     pub(super) fn per_call_ns(&self, side: usize) -> f64 {
         if self.calls[side] > 0.0 {
@@ -51,6 +50,9 @@ impl Entry {
         }
     }
 }
+
+/// Traces of a type of requests that either side needs for a ledger of its own.
+const MIN_TRACES: u64 = 30;
 
 /// One node's cells below one type of requests, by slice.
 type Cells = BTreeMap<u32, PathCell>;
@@ -125,13 +127,9 @@ impl<'a> Sums<'a> {
             };
             let mut sum = PathCell::default();
             cells.values().for_each(|cell| sum.merge(cell));
-            let (time, calls) = (
-                sum.critical_ns / total.weight,
-                sum.critical_calls / total.weight,
-            );
+            let (time, calls) = (sum.critical_ns / total.weight, sum.calls / total.weight);
             out.time_ns += share * time;
             out.calls += share * calls;
-            out.by_request.insert(*request, (time, calls));
             let scale = share / total.weight;
             let squares = sum.critical_squared - 2.0 * time * sum.critical_weight
                 + time * time * total.weight_squared;
@@ -162,7 +160,6 @@ struct Standardized {
     calls: f64,
     variance: Variance,
     traces: f64,
-    by_request: BTreeMap<PathId, (f64, f64)>,
 }
 
 impl Default for Standardized {
@@ -175,7 +172,6 @@ impl Default for Standardized {
                 degrees_of_freedom: 1.0,
             },
             traces: 0.0,
-            by_request: BTreeMap::new(),
         }
     }
 }
@@ -210,39 +206,148 @@ pub(super) fn build(baseline: &SideFacts<'_>, candidate: &SideFacts<'_>) -> Ledg
     for request in a.requests.keys().filter(|r| !b.requests.contains_key(r)) {
         ledger.mix_ns -= a.share(request) * a.mean_ns(request).unwrap_or(0.0);
     }
-    let mut labels: Vec<&Label> = a.nodes.keys().chain(b.nodes.keys()).copied().collect();
-    labels.sort_unstable();
-    labels.dedup();
-    for label in labels {
-        let (before, after) = (a.node(label, &mix), b.node(label, &mix));
-        let change = Test::welch(
-            after.time_ns - before.time_ns,
-            before.variance,
-            after.variance,
-        );
-        ledger.entries.push(Entry {
-            label: label.clone(),
-            time_ns: [before.time_ns, after.time_ns],
-            calls: [before.calls, after.calls],
-            change,
-            by_calls_ns: by_calls_ns(&before, &after, &mix),
-        });
+    let links = Links::between(baseline.facts.paths(), candidate.facts.paths());
+    ledger.entries = entries(&a, &b, &mix, &links);
+    for request in mix.keys() {
+        let traces = |side: &Sums<'_>| side.requests.get(request).map_or(0, |(r, _)| r.traces);
+        if traces(&a).min(traces(&b)) >= MIN_TRACES {
+            let alone = BTreeMap::from([(*request, 1.0)]);
+            let mean_ns = a.mean_ns(request).unwrap_or(0.0);
+            ledger
+                .by_request
+                .push((mean_ns, entries(&a, &b, &alone, &links)));
+        }
     }
     ledger
 }
 
-/// Σ over types of requests of Δ(calls) · mean time per call: the exact midpoint decomposition.
-fn by_calls_ns(before: &Standardized, after: &Standardized, mix: &BTreeMap<PathId, f64>) -> f64 {
-    let mut sum = 0.0;
-    for (request, share) in mix {
-        let at = |side: &Standardized| side.by_request.get(request).copied().unwrap_or_default();
-        let ((time_a, calls_a), (time_b, calls_b)) = (at(before), at(after));
-        let per_call = |time: f64, calls: f64, other: f64| {
-            if calls > 0.0 { time / calls } else { other }
-        };
-        let tau_a = per_call(time_a, calls_a, per_call(time_b, calls_b, 0.0));
-        let tau_b = per_call(time_b, calls_b, tau_a);
-        sum += share * (calls_b - calls_a) * f64::midpoint(tau_a, tau_b);
+/// The parts of all nodes that requests of this mix have.
+fn entries(
+    a: &Sums<'_>,
+    b: &Sums<'_>,
+    mix: &BTreeMap<PathId, f64>,
+    links: &Links<'_>,
+) -> Vec<Entry> {
+    let has = |below: &&BTreeMap<PathId, Cells>| below.keys().any(|r| mix.contains_key(r));
+    let of_side = |side: &Sums<'_>| {
+        let nodes = side.nodes.iter().filter(|(_, below)| has(below));
+        nodes
+            .map(|(label, _)| *label)
+            .cloned()
+            .collect::<Vec<Label>>()
+    };
+    let mut labels = of_side(a);
+    labels.extend(of_side(b));
+    labels.sort_unstable();
+    labels.dedup();
+    let mut callers = links.callers([a, b], mix);
+    labels
+        .into_iter()
+        .map(|label| {
+            let (before, after) = (a.node(&label, mix), b.node(&label, mix));
+            let change = Test::welch(
+                after.time_ns - before.time_ns,
+                before.variance,
+                after.variance,
+            );
+            let callers = callers.remove(&label).unwrap_or_default();
+            Entry {
+                time_ns: [before.time_ns, after.time_ns],
+                calls: [before.calls, after.calls],
+                change,
+                by_calls_ns: callers.values().sum(),
+                callers,
+                label,
+            }
+        })
+        .collect()
+}
+
+/// One path on both sides.
+struct Link<'a> {
+    node: &'a PathNode,
+    sums: [PathCell; 2],
+    /// Whose decision it is how often the path is taken from its parent.
+    caller: &'a str,
+}
+
+/// All paths of both sides.
+struct Links<'a>(BTreeMap<PathId, Link<'a>>);
+
+impl<'a> Links<'a> {
+    fn between(a: &'a PathTree, b: &'a PathTree) -> Self {
+        let mut links: BTreeMap<PathId, Link<'a>> = BTreeMap::new();
+        for (side, tree) in [a, b].into_iter().enumerate() {
+            for (id, node) in tree.nodes() {
+                let parent = node.parent.and_then(|p| tree.nodes().get(&p));
+                let caller = match (node.label.kind, parent) {
+                    (NodeKind::Work, Some(parent)) => &parent.label.service,
+                    _ => &node.label.service,
+                };
+                let link = links.entry(*id).or_insert_with(|| Link {
+                    node,
+                    sums: [PathCell::default(); 2],
+                    caller,
+                });
+                link.sums[side] = node.total();
+            }
+        }
+        Self(links)
     }
-    sum
+
+    /// What more or fewer calls are worth at a mix, by label and by the service that makes them: Σ over paths of
+    /// Δ(calls) · mean time per call, the exact midpoint decomposition.
+    fn callers(
+        &self,
+        sides: [&Sums<'_>; 2],
+        mix: &BTreeMap<PathId, f64>,
+    ) -> BTreeMap<Label, BTreeMap<String, f64>> {
+        let mut all: BTreeMap<Label, BTreeMap<String, f64>> = BTreeMap::new();
+        for link in self.0.values() {
+            let node = link.node;
+            let is_top = matches!(node.label.kind, NodeKind::Request | NodeKind::Fragment);
+            let Some(share) = mix.get(&node.top).filter(|_| node.is_awaited && !is_top) else {
+                continue;
+            };
+            let weights = sides.map(|s| s.requests.get(&node.top).map_or(0.0, |(r, _)| r.weight));
+            let calls = [0, 1].map(|side| link.sums[side].calls / weights[side]);
+            let time = [0, 1].map(|side| {
+                let sums = &link.sums[side];
+                (sums.calls > 0.0).then(|| sums.critical_ns / sums.calls)
+            });
+            let (Some(before), Some(after)) = (time[0].or(time[1]), time[1].or(time[0])) else {
+                continue;
+            };
+            let worth = share * (calls[1] - calls[0]) * f64::midpoint(before, after);
+            let caller = self.caller(link, worth > 0.0);
+            let of_label = all.entry(node.label.clone()).or_default();
+            *of_label.entry(caller.to_owned()).or_default() += worth;
+        }
+        all
+    }
+
+    /// The service that calls differently: at the link from the request down to this path where calls per call of the
+    /// parent changed most.
+    fn caller(&self, link: &'a Link<'a>, more: bool) -> &'a str {
+        let mut most = 0.0;
+        let mut caller = link.caller;
+        let mut at = Some(link);
+        while let Some(link) = at {
+            let parent = link.node.parent.and_then(|p| self.0.get(&p));
+            let ratio = [0, 1].map(|side| {
+                let above = parent.map_or(0.0, |p: &Link<'_>| p.sums[side].calls);
+                (above > 0.0).then(|| link.sums[side].calls / above)
+            });
+            if let [Some(before), Some(after)] = ratio {
+                // Near nothing, a little more is not many times more.
+                let change = ((after + 0.01) / (before + 0.01)).ln();
+                if (change > 0.0) == more && change.abs() > most {
+                    most = change.abs();
+                    caller = link.caller;
+                }
+            }
+            at = parent;
+        }
+        caller
+    }
 }

@@ -1,18 +1,22 @@
 //! Which service to look at first: services ranked by evidence, each with what it explains.
 
+mod document;
 mod failures;
 mod ledger;
+mod owner;
 mod shift;
 mod structure;
+mod words;
 
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
-use serde::Serialize;
-
+pub use self::document::*;
+use self::failures::Failing;
 use self::ledger::{Entry, Ledger};
+use self::owner::Owners;
 use self::shift::Shift;
 use self::structure::Branch;
+use super::document::Sides;
 use super::side::{Side, SideFacts};
 use crate::paths::{Label, NodeKind};
 use crate::stats::Interval;
@@ -30,66 +34,19 @@ const LAMBDA: f64 = 1.0;
 /// What slower outgoing edges say of the caller.
 const OUTGOING_WEIGHT: f64 = 0.8;
 
-/// How sure it is that a service is where the change comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Confidence {
-    /// Look here first, but expect surprises.
-    Low,
-    /// The evidence is as strong as it was for known faults.
-    Confident,
-}
-
-/// A service that a change likely comes from.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
-pub struct Culprit {
-    /// The service.
-    pub service: String,
-    /// The node of the call tree that moved most: an operation of the service, an edge to it, or what it depends on.
-    pub node: Option<Label>,
-    /// Strength of the evidence; comparable between services and diffs.
-    pub score: f64,
-    /// How sure it is.
-    pub confidence: Confidence,
-    /// The parts of the score.
-    pub evidence: Evidence,
-    /// Change of the mean request duration that the service's nodes explain, in nanoseconds.
-    pub explained_ns: f64,
-    /// 95 % interval of it.
-    pub explained_interval_ns: Interval,
-    /// The same as a share of the whole change of the mean; `null` where that is nearly nothing.
-    pub explained_ratio: Option<f64>,
-}
-
-/// Where a service's score comes from.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, JsonSchema)]
-pub struct Evidence {
-    /// Slower: local work, edges, dependencies.
-    pub slowness: f64,
-    /// Calls made or left out differently.
-    pub structure: f64,
-    /// Failures that begin here.
-    pub failures: f64,
-    /// Share of the requests' mean duration that it added, at least.
-    pub share: f64,
-}
-
-impl Evidence {
-    fn score(&self) -> f64 {
-        self.slowness + self.structure + self.failures + self.share
-    }
-}
-
 /// What was found about one service.
 #[derive(Debug, Default)]
 struct Suspect<'a> {
-    evidence: Evidence,
+    evidence: CulpritEvidence,
     own: Group,
     incoming: Group,
     outgoing: Group,
     /// The node that moved most, and by how much.
     strongest: Option<(f64, Label)>,
-    entries: Vec<&'a Entry>,
+    /// Nodes, and the part of each one's change that it owns, in nanoseconds.
+    entries: Vec<(&'a Entry, f64)>,
+    failing: Vec<&'a Failing>,
+    branches: Vec<&'a Branch>,
 }
 
 impl Suspect<'_> {
@@ -119,44 +76,45 @@ impl Group {
     }
 }
 
-/// Ranks services, best first; nobody where the evidence is thin.
-pub(super) fn rank(baseline: &SideFacts<'_>, candidate: &SideFacts<'_>) -> Vec<Culprit> {
+/// Ranks services, best first, nobody where the evidence is thin; and takes the change of the mean apart.
+pub(super) fn rank(
+    baseline: &SideFacts<'_>,
+    candidate: &SideFacts<'_>,
+) -> (Vec<Culprit>, Attribution) {
     let ledger = ledger::build(baseline, candidate);
-    let branches = structure::changes(baseline.facts, candidate.facts);
-    let failing = failures::rises(baseline.facts, candidate.facts);
+    let (branches, replaced) = structure::changes(baseline.facts, candidate.facts);
+    let failing = failures::rises(baseline.facts, candidate.facts, &replaced);
+    let owners = Owners::of(baseline.facts, candidate.facts, replaced);
     let mut suspects: BTreeMap<String, Suspect<'_>> = BTreeMap::new();
     add_slowness(&mut suspects, baseline, candidate);
     add_structure(&mut suspects, &branches, baseline);
     for failing in &failing {
-        let suspect = suspects.entry(owner(&failing.label)).or_default();
+        let owner = owner::by_default(&failing.label);
+        let suspect = suspects.entry(owner.to_owned()).or_default();
         let strength = failing.strength();
         suspect.evidence.failures = suspect.evidence.failures.max(strength);
         suspect.note(strength, &failing.label);
+        suspect.failing.push(failing);
     }
-    add_shares(&mut suspects, &ledger);
+    add_shares(&mut suspects, &ledger, &owners);
     let traces = |side: &SideFacts<'_>| side.facts.quality.traces;
     let factor = if traces(baseline).min(traces(candidate)) < FEW_TRACES {
         FEW_TRACES_FACTOR
     } else {
         1.0
     };
+    let is_named = |suspect: &Suspect<'_>| {
+        suspect.evidence.score() >= MIN_SCORE * factor
+            || suspect.evidence.share >= MIN_SHARE * factor
+    };
+    let all_shares: f64 = suspects.values().map(|s| s.evidence.share).sum();
     let mut culprits: Vec<Culprit> = suspects
         .into_iter()
-        .filter(|(_, s)| {
-            s.evidence.score() >= MIN_SCORE * factor || s.evidence.share >= MIN_SHARE * factor
-        })
-        .map(|(service, suspect)| culprit(service, suspect, &ledger, factor))
+        .filter(|(_, suspect)| is_named(suspect))
+        .map(|(service, suspect)| culprit(service, suspect, &ledger, factor, all_shares))
         .collect();
     culprits.sort_by(|a, b| b.score.total_cmp(&a.score));
-    culprits
-}
-
-/// The service that a node's change is blamed on.
-fn owner(label: &Label) -> String {
-    match label.kind {
-        NodeKind::Edge => label.peer.clone(),
-        _ => label.service.clone(),
-    }
+    (culprits, attribution(&ledger))
 }
 
 fn add_slowness(
@@ -193,15 +151,16 @@ fn add_slowness(
     }
 }
 
-fn add_structure(
-    suspects: &mut BTreeMap<String, Suspect<'_>>,
-    branches: &[Branch],
+fn add_structure<'a>(
+    suspects: &mut BTreeMap<String, Suspect<'a>>,
+    branches: &'a [Branch],
     baseline: &SideFacts<'_>,
 ) {
     for branch in branches {
         let suspect = suspects.entry(branch.parent.service.clone()).or_default();
         suspect.evidence.structure = suspect.evidence.structure.max(branch.strength());
         suspect.note(branch.strength(), &branch.parent);
+        suspect.branches.push(branch);
     }
     // Who calls a service that branches differently itself likely only follows.
     let raw: BTreeMap<String, f64> = suspects
@@ -225,42 +184,192 @@ fn add_structure(
 /// One-sided 95 %.
 const ONE_SIDED_Z: f64 = 1.64;
 
-fn add_shares<'a>(suspects: &mut BTreeMap<String, Suspect<'a>>, ledger: &'a Ledger) {
-    let mean_ns = ledger.mean_ns[0];
+/// Standard errors for one type of requests: there are many types.
+const REQUEST_Z: f64 = 3.0;
+
+fn add_shares<'a>(
+    suspects: &mut BTreeMap<String, Suspect<'a>>,
+    ledger: &'a Ledger,
+    owners: &Owners,
+) {
     for entry in &ledger.entries {
-        let suspect = suspects.entry(owner(&entry.label)).or_default();
-        suspect.entries.push(entry);
-        let least = entry.change.difference - ONE_SIDED_Z * entry.change.standard_error;
-        if least > 0.0 && mean_ns > 0.0 {
-            let share = (least / mean_ns).min(1.0);
-            suspect.evidence.share = (suspect.evidence.share + share).min(1.0);
+        for (owner, part_ns) in owners.parts(entry) {
+            let suspect = suspects.entry(owner).or_default();
+            suspect.entries.push((entry, part_ns));
+        }
+    }
+    let overall = (ledger.mean_ns[0], &ledger.entries, ONE_SIDED_Z);
+    let by_request = ledger
+        .by_request
+        .iter()
+        .map(|(mean_ns, entries)| (*mean_ns, entries, REQUEST_Z));
+    for (mean_ns, entries, z) in std::iter::once(overall).chain(by_request) {
+        if mean_ns <= 0.0 {
+            continue;
+        }
+        for (owner, added) in added(entries, owners, z) {
+            let suspect = suspects.entry(owner).or_default();
+            if let Some((most_ns, label)) = added.most {
+                suspect.note(most_ns / mean_ns, label);
+            }
+            let share = (added.value_ns(z) / mean_ns).min(1.0);
+            suspect.evidence.share = suspect.evidence.share.max(share);
         }
     }
 }
 
-fn culprit(service: String, suspect: Suspect<'_>, ledger: &Ledger, factor: f64) -> Culprit {
-    let explained_ns: f64 = suspect.entries.iter().map(|e| e.change.difference).sum();
-    let error = suspect
-        .entries
-        .iter()
-        .map(|e| e.change.standard_error.powi(2))
-        .sum::<f64>()
-        .sqrt();
-    let whole = ledger.mean_ns[1] - ledger.mean_ns[0];
-    let is_something = whole.abs() > 0.01 * ledger.mean_ns[0];
-    let score = suspect.evidence.score();
-    Culprit {
-        service,
-        node: suspect.strongest.map(|(_, label)| label),
-        score,
-        confidence: if score >= CONFIDENT_SCORE * factor {
-            Confidence::Confident
+/// What a service added to requests, at least.
+#[derive(Debug, Default)]
+struct Added<'a> {
+    /// Sum of the lower bounds of the nodes that grew, in nanoseconds.
+    least_ns: f64,
+    /// Sum over all its nodes, those that shrank too.
+    net_ns: f64,
+    /// Variance of that, nodes taken as independent.
+    net_variance: f64,
+    most: Option<(f64, &'a Label)>,
+}
+
+impl Added<'_> {
+    /// What moved from one node of the service to another is no growth.
+    fn value_ns(&self, z: f64) -> f64 {
+        let net_ns = self.net_ns - z * self.net_variance.sqrt();
+        self.least_ns.min(net_ns).max(0.0)
+    }
+}
+
+/// What every service added.
+fn added<'a>(entries: &'a [Entry], owners: &Owners, z: f64) -> BTreeMap<String, Added<'a>> {
+    let mut all: BTreeMap<String, Added<'a>> = BTreeMap::new();
+    for entry in entries {
+        let change = entry.change.difference;
+        let least = change - z * entry.change.standard_error;
+        for (owner, part_ns) in owners.parts(entry) {
+            let added = all.entry(owner).or_default();
+            added.net_ns += part_ns;
+            let part = if change == 0.0 { 0.0 } else { part_ns / change };
+            added.net_variance += (part.clamp(-1.0, 1.0) * entry.change.standard_error).powi(2);
+            if least > 0.0 && part_ns > 0.0 {
+                let least_ns = least * (part_ns / change).min(1.0);
+                added.least_ns += least_ns;
+                if added.most.is_none_or(|(most, _)| least_ns > most) {
+                    added.most = Some((least_ns, &entry.label));
+                }
+            }
+        }
+    }
+    all
+}
+
+/// Entries of a culprit's ledger, and of its other lists.
+const LISTED: usize = 10;
+const LISTED_EACH: usize = 5;
+
+fn culprit(
+    service: String,
+    mut suspect: Suspect<'_>,
+    ledger: &Ledger,
+    factor: f64,
+    all_shares: f64,
+) -> Culprit {
+    let evidence = suspect.evidence;
+    let (mut explained_ns, mut variance) = (0.0, 0.0);
+    for (entry, part_ns) in &suspect.entries {
+        let share = if entry.change.difference == 0.0 {
+            1.0
         } else {
-            Confidence::Low
+            (part_ns / entry.change.difference).clamp(0.0, 1.0)
+        };
+        explained_ns += part_ns;
+        variance += (share * entry.change.standard_error).powi(2);
+    }
+    let whole = ledger.mean_ns[1] - ledger.mean_ns[0] - ledger.mix_ns;
+    let is_something = whole.abs() > 0.01 * ledger.mean_ns[0];
+    // Nearly all of what was added, and clearly so, is as good as strong evidence.
+    let explains_most = evidence.share >= MIN_SHARE * factor && evidence.share >= 0.8 * all_shares;
+    let confidence = if evidence.score() >= CONFIDENT_SCORE * factor || explains_most {
+        Confidence::Confident
+    } else {
+        Confidence::Low
+    };
+    suspect
+        .entries
+        .sort_by(|(_, a), (_, b)| b.abs().total_cmp(&a.abs()));
+    let (operation, edge, dependency) = match suspect.strongest.map(|(_, label)| label) {
+        None => (None, None, None),
+        Some(label) => match label.kind {
+            NodeKind::Edge => (
+                None,
+                Some(EdgeName {
+                    caller: label.service,
+                    callee: label.peer,
+                    operation: label.operation,
+                }),
+                None,
+            ),
+            NodeKind::Dependency => (None, None, Some(label.peer)),
+            _ => (Some(label.operation), None, None),
         },
-        evidence: suspect.evidence,
+    };
+    let entries = suspect.entries.iter();
+    let failing = suspect.failing.iter().take(LISTED_EACH);
+    let branches = suspect.branches.iter().take(LISTED_EACH);
+    let mut culprit = Culprit {
+        service,
+        operation,
+        edge,
+        dependency,
+        score: evidence.score(),
+        confidence,
+        sentence: String::new(),
+        evidence,
         explained_ns,
-        explained_interval_ns: Interval::around(explained_ns, 1.96 * error),
+        explained_interval_ns: Interval::around(explained_ns, 1.96 * variance.sqrt()),
         explained_ratio: is_something.then(|| explained_ns / whole),
+        ledger: entries.take(LISTED).map(|(e, _)| entry(e)).collect(),
+        failures: failing.map(|f| f.rise()).collect(),
+        branches: branches.map(|b| b.change()).collect(),
+    };
+    culprit.sentence = words::sentence(&culprit, whole);
+    culprit
+}
+
+fn entry(e: &Entry) -> LedgerEntry {
+    let sides = |values: [f64; 2]| Sides {
+        baseline: values[0],
+        candidate: values[1],
+    };
+    LedgerEntry {
+        node: e.label.clone(),
+        time_ns: sides(e.time_ns),
+        calls: sides(e.calls),
+        time_per_call_ns: sides([e.per_call_ns(0), e.per_call_ns(1)]),
+        difference_ns: e.change.difference,
+        interval_ns: e.change.interval(),
+        by_calls_ns: e.by_calls_ns,
+    }
+}
+
+/// Nodes that are listed.
+const NODES: usize = 20;
+
+fn attribution(ledger: &Ledger) -> Attribution {
+    let [baseline, candidate] = ledger.mean_ns;
+    let nodes_ns: f64 = ledger.entries.iter().map(|e| e.change.difference).sum();
+    let mut nodes: Vec<&Entry> = ledger.entries.iter().collect();
+    nodes.sort_by(|a, b| {
+        let size = |e: &Entry| e.change.difference.abs();
+        size(b).total_cmp(&size(a))
+    });
+    Attribution {
+        mean_ns: Sides {
+            baseline,
+            candidate,
+        },
+        difference_ns: candidate - baseline,
+        mix_ns: ledger.mix_ns,
+        nodes_ns,
+        remainder_ns: candidate - baseline - ledger.mix_ns - nodes_ns,
+        nodes: nodes.into_iter().take(NODES).map(entry).collect(),
     }
 }

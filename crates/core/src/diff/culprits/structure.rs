@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use super::document::BranchChange;
+use crate::diff::document::Sides;
 use crate::facts::Facts;
-use crate::paths::{Label, NodeKind};
+use crate::paths::{Label, NodeKind, PathNode};
 
 /// Standard errors and share of the parent's calls that a change must exceed.
 const MIN_Z: f64 = 4.0;
 const MIN_EFFECT: f64 = 0.10;
+/// Calls of the parent that the baseline and the candidate need.
+const MIN_CALLS: [f64; 2] = [5.0, 3.0];
 /// More standard errors than this count as this many.
 const MAX_Z: f64 = 10.0;
 /// Changes that balance each other up to this are one thing under another name.
@@ -35,6 +39,18 @@ impl Branch {
     pub(super) fn strength(&self) -> f64 {
         self.z.abs().min(MAX_Z) * self.effect.abs().sqrt() / 2.0
     }
+
+    pub(super) fn change(&self) -> BranchChange {
+        BranchChange {
+            parent: self.parent.clone(),
+            child: self.child.clone(),
+            ratio: Sides {
+                baseline: self.shares[0],
+                candidate: self.shares[1],
+            },
+            z: self.z,
+        }
+    }
 }
 
 /// Calls of one parent in requests of one type.
@@ -45,6 +61,8 @@ struct Calls<'a> {
     weighted: f64,
     childless: f64,
     with: BTreeMap<Child<'a>, f64>,
+    /// Children of children that are work of the same service.
+    through: BTreeMap<Child<'a>, f64>,
 }
 
 /// A child by what it is, whether or not it is waited for.
@@ -101,6 +119,15 @@ fn branching(facts: &Facts) -> Branching<'_> {
             let calls = all.entry(Child::of(&parent.label)).or_default();
             let calls = calls.entry(&top.label).or_default();
             *calls.with.entry(Child::of(&node.label)).or_default() += total.present;
+            let above = parent.parent.and_then(|p| nodes.get(&p));
+            let is_inside = |p: &&PathNode| {
+                p.label.kind == NodeKind::Work && p.label.service == parent.label.service
+            };
+            if let Some(above) = above.filter(is_inside) {
+                let calls = all.entry(Child::of(&above.label)).or_default();
+                let calls = calls.entry(&top.label).or_default();
+                *calls.through.entry(Child::of(&node.label)).or_default() += total.present;
+            }
         }
     }
     all
@@ -138,7 +165,9 @@ fn test(strata: &[Stratum]) -> Option<Tested> {
         shares[1] += weight * s.share[1];
         weights += weight;
     }
-    if weights <= 0.0 || variance <= 0.0 {
+    let calls = |side: usize| strata.iter().map(|s| s.n[side]).sum::<f64>();
+    let has_few = (0..2).any(|side| calls(side) < MIN_CALLS[side]);
+    if weights <= 0.0 || variance <= 0.0 || has_few {
         return None;
     }
     let shares = shares.map(|s| s / weights);
@@ -150,8 +179,44 @@ fn test(strata: &[Stratum]) -> Option<Tested> {
     })
 }
 
-/// All changes that are big and sure enough, strongest first.
-pub(super) fn changes(baseline: &Facts, candidate: &Facts) -> Vec<Branch> {
+/// A request that aborts before it calls anyone is of another type than before: more calls without any child than
+/// before, over all types with one root operation.
+fn aborts(
+    types_a: &BTreeMap<&Label, Calls<'_>>,
+    types_b: &BTreeMap<&Label, Calls<'_>>,
+) -> Option<Tested> {
+    let by_root = |types: &BTreeMap<&Label, Calls<'_>>| {
+        let mut roots: BTreeMap<(String, String), [f64; 3]> = BTreeMap::new();
+        for (label, calls) in types {
+            let root = (label.service.clone(), label.operation.clone());
+            let sums = roots.entry(root).or_default();
+            sums[0] += calls.spans;
+            sums[1] += calls.weighted;
+            sums[2] += calls.childless;
+        }
+        roots
+    };
+    let (a, b) = (by_root(types_a), by_root(types_b));
+    let strata: Vec<Stratum> = a
+        .iter()
+        .filter_map(|(root, x)| {
+            let y = b.get(root)?;
+            Some(Stratum {
+                n: [x[0], y[0]],
+                share: [x[2] / x[1], y[2] / y[1]],
+            })
+        })
+        .collect();
+    let single = strata.iter().map(std::slice::from_ref);
+    single
+        .filter_map(test)
+        .filter(|t| t.effect > 0.0)
+        .max_by(|x, y| x.effect.total_cmp(&y.effect))
+}
+
+/// All changes that are big and sure enough, strongest first, and what took the place of what.
+pub(super) fn changes(baseline: &Facts, candidate: &Facts) -> (Vec<Branch>, Replaced) {
+    let mut replaced = Replaced::new();
     let (a, b) = (branching(baseline), branching(candidate));
     let mut found = Vec::new();
     for (parent, types_a) in &a {
@@ -188,8 +253,14 @@ pub(super) fn changes(baseline: &Facts, candidate: &Facts) -> Vec<Branch> {
                 .collect();
             let single = strata.iter().map(std::slice::from_ref);
             let tests = std::iter::once(&strata[..]).chain(single);
+            let aborts = if child.is_none() {
+                aborts(types_a, types_b)
+            } else {
+                None
+            };
             let strongest = tests
                 .filter_map(test)
+                .chain(aborts)
                 .filter(|t| t.z.abs() >= MIN_Z && t.effect.abs() >= MIN_EFFECT)
                 .map(|t| Branch {
                     parent: parent.label(),
@@ -201,28 +272,76 @@ pub(super) fn changes(baseline: &Facts, candidate: &Facts) -> Vec<Branch> {
                 .max_by(|x, y| x.strength().total_cmp(&y.strength()));
             of_parent.extend(strongest);
         }
-        without_renames(&mut of_parent);
+        without_renames(&mut of_parent, &mut replaced);
+        without_wraps(&mut of_parent, &both);
         found.append(&mut of_parent);
     }
     found.sort_by(|x, y| y.strength().total_cmp(&x.strength()));
-    found
+    (found, replaced)
 }
 
-/// Drops pairs of a missing and a new child of one parent that balance each other: renamed, wrapped, or told by
-/// another span than before.
-fn without_renames(branches: &mut Vec<Branch>) {
-    let is_balanced = |x: &Branch, y: &Branch| {
-        let (gone, new) = if x.effect < 0.0 { (x, y) } else { (y, x) };
-        gone.child.is_some()
-            && new.child.is_some()
-            && gone.shares[1] < ABSENT
-            && new.shares[0] < ABSENT
-            && (x.effect + y.effect).abs() <= SAME_RATE * x.effect.abs().max(y.effect.abs())
-    };
-    let kept: Vec<bool> = branches
-        .iter()
-        .map(|x| !branches.iter().any(|y| is_balanced(x, y)))
-        .collect();
+/// Labels that are new, each with the one that it took the place of.
+pub(super) type Replaced = BTreeMap<Label, Label>;
+
+/// Drops pairs of a missing and a new child of one parent that balance each other: renamed, or told by another span
+/// than before.
+fn without_renames(branches: &mut Vec<Branch>, replaced: &mut Replaced) {
+    let mut kept = vec![true; branches.len()];
+    for (i, x) in branches.iter().enumerate() {
+        for (j, y) in branches.iter().enumerate() {
+            let (Some(gone), Some(new)) = (&x.child, &y.child) else {
+                continue;
+            };
+            let is_pair = x.effect < 0.0
+                && y.effect > 0.0
+                && x.shares[1] < ABSENT
+                && y.shares[0] < ABSENT
+                && (x.effect + y.effect).abs() <= SAME_RATE * x.effect.abs().max(y.effect);
+            if is_pair {
+                replaced.insert(new.clone(), gone.clone());
+                (kept[i], kept[j]) = (false, false);
+            }
+        }
+    }
     let mut kept = kept.into_iter();
     branches.retain(|_| kept.next().unwrap_or(true));
+}
+
+/// Drops children that went down or came up one level inside their service, and the span that came between or is gone.
+fn without_wraps(branches: &mut Vec<Branch>, both: &[(&Calls<'_>, &Calls<'_>)]) {
+    let share = |calls: [f64; 2]| {
+        if calls[1] > 0.0 {
+            calls[0] / calls[1]
+        } else {
+            0.0
+        }
+    };
+    let through = |child: &Label, side: usize| {
+        let child = Child::of(child);
+        let sums = both.iter().fold([0.0; 2], |sums, (a, b)| {
+            let calls = if side == 0 { a } else { b };
+            let with = calls.through.get(&child).copied().unwrap_or(0.0);
+            [sums[0] + with, sums[1] + calls.weighted]
+        });
+        share(sums)
+    };
+    let is_moved = |branch: &Branch| {
+        let Some(child) = &branch.child else {
+            return false;
+        };
+        let (from, to) = if branch.effect < 0.0 { (0, 1) } else { (1, 0) };
+        let deeper = through(child, to) - through(child, from);
+        (deeper - branch.effect.abs()).abs() <= SAME_RATE * branch.effect.abs()
+    };
+    if !branches.iter().any(is_moved) {
+        return;
+    }
+    branches.retain(|branch| {
+        let is_between = |child: &Label| {
+            child.kind == NodeKind::Work
+                && child.service == branch.parent.service
+                && branch.shares[0].min(branch.shares[1]) < ABSENT
+        };
+        !is_moved(branch) && branch.child.as_ref().is_some_and(|c| !is_between(c))
+    });
 }

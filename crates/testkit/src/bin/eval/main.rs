@@ -1,7 +1,9 @@
 //! `make eval`: how often the comparison is right, on simulated and on labelled real traces.
 
+mod incidents;
 mod nezha;
 mod null;
+mod ranking;
 mod scenarios;
 mod sides;
 
@@ -24,6 +26,12 @@ struct Args {
     /// Pairs of every simulated incident
     #[arg(long, default_value_t = 20)]
     seeds: u64,
+    /// Cases of every kind of incident in random systems
+    #[arg(long, default_value_t = 40)]
+    cases: u64,
+    /// Random systems
+    #[arg(long, default_value_t = 20)]
+    systems: u64,
     /// The folder of the labelled real traces
     #[arg(long, default_value = "../shared/nezha")]
     nezha: PathBuf,
@@ -45,6 +53,7 @@ fn main() -> anyhow::Result<()> {
         );
     }
     println!("{}", scenarios::evaluate(args.seeds)?);
+    println!("{}", incidents::evaluate(args.cases, args.systems)?);
     println!("{}", nezha::evaluate(&args.nezha)?);
     Ok(())
 }

@@ -8,12 +8,14 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use serde::Deserialize;
-use tracediff_core::diff::{Diff, Policy, Verdict, compare};
+use tracediff_core::diff::{Confidence, Diff, Policy, compare};
+use tracediff_core::facts::Facts;
 use tracediff_core::model::{SpanBatch, SpanBatchBuilder, Window};
 use tracediff_core::snapshot::occupied_time;
 use tracediff_wire::{StreamDecoder, StreamOptions};
 
 use crate::null::Outcome;
+use crate::ranking::Ranks;
 use crate::sides::{facts_in, facts_of};
 
 #[derive(Debug, Deserialize)]
@@ -47,36 +49,59 @@ pub(crate) fn evaluate(folder: &Path) -> anyhow::Result<String> {
         ));
     }
     let cases: Cases = serde_json::from_str(&std::fs::read_to_string(&path)?)?;
-    let mut out = String::from(
-        "### Labelled real traces (Nezha)\n\n| case | fault | expected | findings | the culprit's service regressed | \
-         sentence |\n|---|---|---|---:|---|---|\n",
+    let mut cases_out = String::from(
+        "| case | fault | expected | named first | confidence | second | sentence |\n|---|---|---|---|---|---|---|\n",
     );
+    let mut ranks = Ranks::default();
+    let (mut invisible, mut named, mut confident) = (0, 0, 0);
     for case in &cases.cases {
-        let diff = compare_files(folder, case)?;
-        let regressed = diff.findings.iter().any(|f| {
-            f.verdict == Verdict::Regressed && f.key == "service" && f.value == case.label.service
-        });
+        let (diff, sides) = compare_files(folder, case)?;
+        let is_visible = case.expect == "culprit";
+        if is_visible {
+            let kind = format!("{}, {}", case.dataset, case.label.fault);
+            ranks.add(&kind, &diff, &sides, &case.label.service);
+            let all = format!("{}, all", case.dataset);
+            ranks.add(&all, &diff, &sides, &case.label.service);
+        } else {
+            invisible += 1;
+            named += u64::from(!diff.culprits.is_empty());
+            let first = diff.culprits.first();
+            confident += u64::from(first.is_some_and(|c| c.confidence == Confidence::Confident));
+        }
+        let name = |place: usize| {
+            diff.culprits.get(place).map_or("–".to_owned(), |c| {
+                format!("{} ({:.2})", c.service, c.score)
+            })
+        };
         let _ = writeln!(
-            out,
-            "| {} | {} {} | {} | {} | {} | {} |",
+            cases_out,
+            "| {} | {} {} | {} | {} | {} | {} | {} |",
             case.id,
             case.label.service,
             case.label.fault,
             case.expect,
-            diff.findings.iter().filter(|f| f.same_as.is_none()).count(),
-            if regressed { "yes" } else { "no" },
+            name(0),
+            diff.culprits
+                .first()
+                .map_or("–".to_owned(), |c| format!("{:?}", c.confidence)),
+            name(1),
             diff.sentence
                 .chars()
-                .take(120)
+                .take(160)
                 .collect::<String>()
                 .replace('|', "/"),
         );
     }
+    let mut out = format!(
+        "### Labelled real traces (Nezha)\n\n{}\nOf {invisible} faults that leave nothing in the spans, {named} name a \
+         service and {confident} with confidence.\n\n{cases_out}",
+        ranks.report()
+    );
     out.push_str(&fault_free(folder, &cases.cases)?);
     Ok(out)
 }
 
-fn compare_files(folder: &Path, case: &Case) -> anyhow::Result<Diff> {
+fn compare_files(folder: &Path, case: &Case) -> anyhow::Result<(Diff, [Facts; 2])> {
     let read_all = |names: &[String]| -> anyhow::Result<Vec<SpanBatch>> {
         let mut all = Vec::new();
         for name in names {
@@ -84,8 +109,9 @@ fn compare_files(folder: &Path, case: &Case) -> anyhow::Result<Diff> {
         }
         Ok(all)
     };
-    let [a, b] = facts_of(&read_all(&case.before)?, &read_all(&case.after)?);
-    Ok(compare(&a, &b, &Policy::default()))
+    let sides = facts_of(&read_all(&case.before)?, &read_all(&case.after)?);
+    let diff = compare(&sides[0], &sides[1], &Policy::default());
+    Ok((diff, sides))
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<SpanBatch>> {
