@@ -154,6 +154,10 @@ pub(crate) enum Format {
     Json,
     /// For a pull-request comment
     Markdown,
+    /// The service graph for Graphviz: what is new, gone or changed in who calls whom
+    Dot,
+    /// The service graph for Mermaid, which code hosts draw inside Markdown
+    Mermaid,
     /// The shape of the trace differ's API: new, missing and differences per key
     Compat,
 }

@@ -5,10 +5,15 @@
     reason = "a law over traffic that cannot be made has nothing to say"
 )]
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
-use tracediff_core::diff::{Diff, Policy, Verdict, compare};
+use tracediff_core::diff::{
+    Diff, GraphChange, GraphComparison, GraphNodeDiff, Policy, Verdict, compare,
+};
 use tracediff_core::facts::{Facts, Plan};
 use tracediff_core::model::{Slicing, SpanBatch, slice_length_ns};
+use tracediff_core::paths::PathNode;
 use tracediff_core::snapshot::{Selection, occupied_time, take};
 use tracediff_simulate::{Scenario, Settings, simulate};
 
@@ -87,6 +92,30 @@ proptest! {
             prop_assert!(delta.abs() < 1e-12 && group.errors.difference == 0.0, "{key} {}", group.value);
         }
         prop_assert!(diff.keys.iter().all(|key| key.new.is_empty() && key.missing.is_empty()));
+        let graph = diff.graph.unwrap();
+        prop_assert_eq!(graph.summary.jaccard, Some(1.0));
+        let changes = graph.nodes.iter().map(|n| &n.comparison).chain(graph.edges.iter().map(|e| &e.comparison));
+        prop_assert!(changes.clone().count() > 10);
+        prop_assert!(changes.into_iter().all(|c| c.change == GraphChange::Unchanged));
+    }
+
+    #[test]
+    fn visits_are_calls_that_come_in_and_what_begins_there(seed in 0u64..1_000, scenario in scenario()) {
+        let facts = facts(&Settings { scenario, ..settings(seed) });
+        let graph = compare(&facts, &facts, &Policy::default()).graph.unwrap();
+        let calls = |c: &GraphComparison| c.baseline.as_ref().unwrap().calls;
+        let incoming = |node: &GraphNodeDiff| {
+            let edges = graph.edges.iter().filter(|e| e.callee == node.name && e.is_dependency == node.is_dependency);
+            edges.map(|e| calls(&e.comparison)).sum::<u64>()
+        };
+        let begun: u64 = graph.nodes.iter().map(|n| calls(&n.comparison) - incoming(n)).sum();
+        // Everything that begins is the root of a trace or of a fragment, and each of these is a top of the call tree.
+        let is_top = |node: &&PathNode| node.parent.is_none();
+        let tops: u64 = facts.paths().nodes().values().filter(is_top).map(|node| node.total().spans).sum();
+        prop_assert_eq!(begun, tops);
+        for node in graph.nodes.iter().filter(|n| n.is_dependency) {
+            prop_assert_eq!(calls(&node.comparison), incoming(node), "{}", &node.name);
+        }
     }
 
     #[test]
@@ -110,6 +139,28 @@ proptest! {
             prop_assert_eq!(&x.missing, &y.new);
         }
         prop_assert_eq!(there.findings.len(), back.findings.len());
+        let (there, back) = (there.graph.unwrap(), back.graph.unwrap());
+        prop_assert!(same(there.summary.jaccard, back.summary.jaccard));
+        let mut by_name = [BTreeMap::new(), BTreeMap::new()];
+        for (graph, changes) in [&there, &back].into_iter().zip(&mut by_name) {
+            for node in &graph.nodes {
+                changes.insert((&node.name, None, node.is_dependency, false), node.comparison.change);
+            }
+            for edge in &graph.edges {
+                let key = (&edge.caller, Some(&edge.callee), edge.is_dependency, edge.is_async);
+                changes.insert(key, edge.comparison.change);
+            }
+        }
+        let [there, back] = by_name;
+        prop_assert_eq!(there.len(), back.len());
+        for (item, change) in &there {
+            let mirrored = match change {
+                GraphChange::New => GraphChange::Gone,
+                GraphChange::Gone => GraphChange::New,
+                same => *same,
+            };
+            prop_assert_eq!(back.get(item), Some(&mirrored), "{:?}", item);
+        }
     }
 
     #[test]
@@ -143,6 +194,7 @@ proptest! {
             prop_assert_eq!(&group.baseline.exemplars, &group.candidate.exemplars);
             prop_assert!(close(group.baseline.mean_ns, group.candidate.mean_ns));
         }
+        prop_assert!(close(diff.graph.unwrap().summary.jaccard.unwrap(), 1.0));
     }
 }
 

@@ -2,10 +2,13 @@
 
 mod columns;
 mod compat;
+mod dot;
 mod facts;
+mod graph_text;
 mod input;
 mod markdown;
 mod memory;
+mod mermaid;
 mod policy;
 mod reading;
 mod rows;
@@ -57,6 +60,8 @@ fn print(args: &CompareArgs, diff: &Diff, names: &[String; 2]) -> anyhow::Result
     let mut text = match args.format {
         Format::Json => serde_json::to_string_pretty(diff)?,
         Format::Compat => serde_json::to_string_pretty(&compat::document(diff, &args.keys))?,
+        Format::Dot => dot::write(diff, names),
+        Format::Mermaid => mermaid::write(diff, names),
         Format::Markdown => markdown::write(diff, names, args.top),
         Format::Table => {
             let is_terminal =

@@ -51,6 +51,7 @@ fn the_document_has_a_version_and_all_its_parts() {
             "attribution",
             "culprits",
             "findings",
+            "graph",
             "keys",
             "left_out",
             "policy",

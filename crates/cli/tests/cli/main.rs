@@ -13,6 +13,8 @@ mod fail_on;
 #[cfg(test)]
 mod formats;
 #[cfg(test)]
+mod graph;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod inputs;

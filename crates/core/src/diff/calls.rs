@@ -4,6 +4,7 @@ use super::document::{CallDiff, RateDiff, Severity, Sides, Verdict};
 use super::judge::Evidence;
 use super::policy::Policy;
 use super::side::Side;
+use crate::stats::ratio::Ratio;
 use crate::stats::{Interval, MIN_SLICES, Test, proportion};
 
 /// Fewer raw spans than this on both sides together: the rates are compared by an exact test.
@@ -24,7 +25,15 @@ pub(super) fn compare(
     });
     let floor = (1.0 + policy.calls.min_ratio).ln();
     let enough = baseline.total.traces.min(candidate.total.traces) >= policy.min_traces;
-    let p = test.map(|t| t.p).filter(|p| enough && p.is_finite());
+    let has_no_spread = |t: &Test| t.standard_error == 0.0 && t.difference != 0.0;
+    let p = test.map(|t| {
+        if has_no_spread(&t) {
+            by_slices(&a, &b)
+        } else {
+            t.p
+        }
+    });
+    let p = p.filter(|p| enough && p.is_finite());
     let evidence = Evidence {
         p,
         direction: if b.value > a.value {
@@ -48,6 +57,14 @@ pub(super) fn compare(
         minimum_detectable_factor: test.map(|t| t.minimum_detectable().exp()),
     };
     Some((diff, evidence))
+}
+
+/// Every trace of a side has the same number of calls, and the sides differ: the exact permutation test with slices as
+/// the units. Of all ways to deal the slices to the two sides only this one and its mirror part them so well.
+fn by_slices(baseline: &Ratio, candidate: &Ratio) -> f64 {
+    let (a, b) = (baseline.slices, candidate.slices);
+    let ways: f64 = (1..=a).map(|i| (b + i) as f64 / i as f64).product();
+    (2.0 / ways).min(1.0)
 }
 
 /// Spans per second: context.

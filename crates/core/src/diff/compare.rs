@@ -6,7 +6,7 @@ use super::document::{DOCUMENT_VERSION, Diff, GroupDiff, KeyDiff, LeftOut, RateD
 use super::judge::Evidence;
 use super::policy::Policy;
 use super::side::{Side, SideFacts, calls_scatter, persistence};
-use super::{calls, culprits, errors, findings, header, latency, mix, sentence, values};
+use super::{calls, culprits, errors, findings, graph, header, latency, mix, sentence, values};
 use crate::facts::{ENDPOINT, Facts, Key, KeyRole, OPERATION, SERVICE};
 use crate::stats::fdr::benjamini_hochberg;
 
@@ -66,6 +66,7 @@ pub fn compare(baseline: &Facts, candidate: &Facts, policy: &Policy) -> Diff {
         findings,
         culprits,
         attribution,
+        graph: graph::compare(&context.baseline, &context.candidate, policy),
         keys,
         left_out,
     }

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::culprits::{Attribution, Culprit};
+use super::graph::GraphDiff;
 use super::policy::Policy;
 use crate::facts::{KeyRole, Other, Quality};
 use crate::model::Window;
@@ -34,6 +35,8 @@ pub struct Diff {
     pub culprits: Vec<Culprit>,
     /// Where the change of the mean request duration comes from.
     pub attribution: Attribution,
+    /// Who calls whom, and what changed about it; `null` where facts were taken without the call tree.
+    pub graph: Option<GraphDiff>,
     /// The keys: entry points first, then those asked for, then those found.
     pub keys: Vec<KeyDiff>,
     /// Keys that were found and not compared, and why.

@@ -6,6 +6,7 @@ mod culprits;
 mod document;
 mod errors;
 mod findings;
+mod graph;
 mod header;
 mod judge;
 mod latency;
@@ -22,6 +23,10 @@ pub use culprits::{
     LedgerEntry,
 };
 pub use document::*;
+pub use graph::{
+    GraphChange, GraphComparison, GraphCounts, GraphDiff, GraphEdgeDiff, GraphNodeDiff, GraphSide,
+    GraphSummary, GraphTime,
+};
 pub use policy::{CallPolicy, ErrorPolicy, LatencyPolicy, Policy, PolicyError, ValuePolicy};
 
 #[cfg(test)]

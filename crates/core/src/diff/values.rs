@@ -18,16 +18,8 @@ pub(super) fn only_on(
     policy: &ValuePolicy,
 ) -> Vec<ValueEvidence> {
     let is_only_here = |value: &str| other.is_none_or(|k| !k.groups.contains_key(value));
-    let traces = |facts: &Facts| facts.quality.traces as f64;
-    let share = traces(here.facts) / (traces(here.facts) + traces(there.facts)).max(1.0);
     // A value may hide among those past the cap of the other side.
     let may_hide = other.is_some_and(|k| k.other.spans > 0 || k.identifier.is_some());
-    let occupied = here
-        .facts
-        .slice_traces()
-        .iter()
-        .filter(|s| s.traces > 0)
-        .count();
     let mut found: Vec<ValueEvidence> = key
         .groups
         .iter()
@@ -35,18 +27,13 @@ pub(super) fn only_on(
         .map(|(value, group)| {
             let side = Side::new(here, group);
             let quantiles = side.quantiles(side.sample().as_ref());
-            let effective = side.total.traces as f64 / burstiness(here.facts, group);
-            let p = share.powf(effective);
+            let Chance { p, passes } = chance(here, group, there, policy);
             ValueEvidence {
                 value: value.clone(),
                 group: side.summary(&quantiles),
-                trace_ratio: side.total.traces as f64 / traces(here.facts).max(1.0),
+                trace_ratio: side.total.traces as f64 / here.facts.quality.traces.max(1) as f64,
                 p,
-                passes: !may_hide
-                    && there.facts.quality.traces > 0
-                    && side.total.traces >= policy.min_traces
-                    && side.slices >= policy.min_slices.min(occupied)
-                    && p <= policy.max_p,
+                passes: !may_hide && passes,
             }
         })
         .collect();
@@ -57,6 +44,35 @@ pub(super) fn only_on(
             .then_with(|| a.value.cmp(&b.value))
     });
     found
+}
+
+/// Whether something that only one side has is more than chance.
+pub(super) struct Chance {
+    /// Probability that all its traces fall on that side by chance.
+    pub(super) p: f64,
+    /// Whether there is enough of it, and that is improbable enough.
+    pub(super) passes: bool,
+}
+
+/// How likely it is that all traces with a group are on the side `here` by chance.
+pub(super) fn chance(
+    here: &SideFacts<'_>,
+    group: &Group,
+    there: &SideFacts<'_>,
+    policy: &ValuePolicy,
+) -> Chance {
+    let all = |facts: &Facts| facts.quality.traces as f64;
+    let share = all(here.facts) / (all(here.facts) + all(there.facts)).max(1.0);
+    let occupied = here.facts.slice_traces().iter().filter(|s| s.traces > 0);
+    let (traces, slices) = (group.traces(), group.cells().count());
+    let p = share.powf(traces as f64 / burstiness(here.facts, group));
+    Chance {
+        p,
+        passes: there.facts.quality.traces > 0
+            && traces >= policy.min_traces
+            && slices >= policy.min_slices.min(occupied.count())
+            && p <= policy.max_p,
+    }
 }
 
 /// How much more the group's traces scatter over the slices than all traces do at random; at least 1.

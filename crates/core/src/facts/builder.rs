@@ -90,6 +90,10 @@ pub struct FactsBuilder {
     calls_seen: Vec<(u32, Observation)>,
     /// The same as groups, by label.
     calls: Vec<OpenGroup>,
+    /// Visits and calls of the block, each with the number of its node or edge of the service graph.
+    graph_seen: Vec<(u32, Observation)>,
+    /// The same as groups, by node or edge.
+    graph: Vec<OpenGroup>,
 }
 
 impl FactsBuilder {
@@ -108,6 +112,8 @@ impl FactsBuilder {
             paths: plan.paths.then(|| PathBuilder::new(batches)),
             calls_seen: Vec::new(),
             calls: Vec::new(),
+            graph_seen: Vec::new(),
+            graph: Vec::new(),
         };
         builder.add_key(ENTRY_POINT, KeyRole::EntryPoint);
         for name in [SERVICE, OPERATION]
@@ -169,11 +175,18 @@ impl FactsBuilder {
             weight,
         });
         let number = self.block.traces.len() as u32;
-        let calls = &mut self.calls_seen;
         if let Some(paths) = &mut self.paths {
-            paths.observe(trace, slice, weight, |call| {
-                calls.push((call.label, observation_of_call(&call, number)));
-            });
+            let keep = |seen: &mut Vec<(u32, Observation)>, call: Call| {
+                seen.push((call.label, observation_of_call(&call, number)));
+            };
+            let (calls, graph) = (&mut self.calls_seen, &mut self.graph_seen);
+            paths.observe(
+                trace,
+                slice,
+                weight,
+                |call| keep(calls, call),
+                |call| keep(graph, call),
+            );
         }
         for (index, span) in trace
             .spans
@@ -212,20 +225,27 @@ impl FactsBuilder {
         for key in &mut self.keys {
             key.end_block(&block.traces);
         }
-        self.fold_calls(&block.traces);
+        self.fold_paths(&block.traces);
         self.block = block;
         self.block.clear();
     }
 
-    fn fold_calls(&mut self, traces: &[BlockTrace]) {
-        let count = self.paths.as_ref().map_or(0, PathBuilder::label_count);
-        self.calls.resize_with(count, OpenGroup::default);
-        for (label, call) in &self.calls_seen {
-            self.calls[*label as usize].add(call, traces);
-        }
-        for (label, _) in self.calls_seen.drain(..) {
-            self.calls[label as usize].end_trace(traces);
-        }
+    fn fold_paths(&mut self, traces: &[BlockTrace]) {
+        let Some(paths) = &self.paths else {
+            return;
+        };
+        fold_seen(
+            &mut self.calls,
+            &mut self.calls_seen,
+            paths.label_count(),
+            traces,
+        );
+        fold_seen(
+            &mut self.graph,
+            &mut self.graph_seen,
+            paths.graph_len(),
+            traces,
+        );
     }
 
     /// Attributes that found no column of their own: few, so by name.
@@ -249,7 +269,8 @@ impl FactsBuilder {
     pub fn finish(mut self) -> Facts {
         self.fold();
         let keys = self.keys.into_iter().map(OpenKey::close);
-        let (paths, labels) = self.paths.map(PathBuilder::finish).unwrap_or_default();
+        let (paths, labels, items) = self.paths.map(PathBuilder::finish).unwrap_or_default();
+        let graph = items.into_iter().zip(self.graph);
         let calls = self.calls.into_iter().map(OpenGroup::close);
         let calls = labels.into_iter().zip(calls);
         Facts {
@@ -260,8 +281,25 @@ impl FactsBuilder {
             keys_not_scanned: self.keys_not_scanned.len() as u64,
             quality: self.quality,
             calls: calls.filter(|(_, group)| group.spans() > 0).collect(),
+            graph: graph.map(|(item, group)| (item, group.close())).collect(),
             paths,
         }
+    }
+}
+
+/// Adds what was seen to the groups of its numbers, of which there are `count` by now.
+fn fold_seen(
+    groups: &mut Vec<OpenGroup>,
+    seen: &mut Vec<(u32, Observation)>,
+    count: usize,
+    traces: &[BlockTrace],
+) {
+    groups.resize_with(count, OpenGroup::default);
+    for (number, call) in &*seen {
+        groups[*number as usize].add(call, traces);
+    }
+    for (number, _) in seen.drain(..) {
+        groups[number as usize].end_trace(traces);
     }
 }
 

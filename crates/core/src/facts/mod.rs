@@ -28,7 +28,7 @@ pub use key::{
 pub use quality::Quality;
 
 use crate::model::{Slicing, Window};
-use crate::paths::{Label, PathTree};
+use crate::paths::{GraphItem, Label, PathTree};
 
 /// Traces of one slice, whatever groups they have.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -56,6 +56,7 @@ pub struct Facts {
     keys: BTreeMap<String, Key>,
     keys_not_scanned: u64,
     calls: BTreeMap<Label, Group>,
+    graph: BTreeMap<GraphItem, Group>,
     paths: PathTree,
     /// What the traces are worth as data.
     pub quality: Quality,
@@ -92,6 +93,11 @@ impl Facts {
         &self.calls
     }
 
+    /// Visits and calls by node and edge of the service graph; empty where facts were taken without the call tree.
+    pub fn graph(&self) -> &BTreeMap<GraphItem, Group> {
+        &self.graph
+    }
+
     /// The call tree of all traces, whatever spans of theirs are in groups.
     pub fn paths(&self) -> &PathTree {
         &self.paths
@@ -118,6 +124,7 @@ impl Facts {
                 .values_mut()
                 .flat_map(|k| k.groups.values_mut())
                 .chain(self.calls.values_mut())
+                .chain(self.graph.values_mut())
                 .for_each(|g| g.renumber(&mine));
             self.paths.renumber(&mine);
         }
@@ -140,6 +147,10 @@ impl Facts {
         }
         for (label, group) in &other.calls {
             let mine = self.calls.entry(label.clone()).or_default();
+            mine.merge(group, &theirs);
+        }
+        for (item, group) in &other.graph {
+            let mine = self.graph.entry(item.clone()).or_default();
             mine.merge(group, &theirs);
         }
         self.paths.merge(&other.paths, &theirs);

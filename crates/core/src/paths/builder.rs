@@ -6,6 +6,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use super::anatomy::Anatomy;
+use super::graph::{GraphFinder, GraphItem};
 use super::label::{Label, NodeKind};
 use super::labeler::{EMPTY, LabelCode, Labeler};
 use super::tree::{PathCell, PathId, PathNode, PathTree};
@@ -23,7 +24,7 @@ const MAX_DEPTH: u32 = 64;
 /// A span as the call tree sees it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Call {
-    /// The number of its label.
+    /// The number of its label, or of its node or edge of the service graph.
     pub(crate) label: u32,
     /// Local time of a visit, time between both ends of a call, or the duration of a dependency, in nanoseconds.
     pub(crate) time_ns: u64,
@@ -71,6 +72,7 @@ pub(crate) struct PathBuilder {
     /// Spans that were seen, to tell them apart across traces.
     spans_seen: u64,
     anatomy: Anatomy,
+    graph: GraphFinder,
     /// Per span of the trace: service, operation, label, node, and the entry of its visit.
     services: Vec<u32>,
     operations: Vec<u32>,
@@ -94,6 +96,7 @@ impl PathBuilder {
             overflow_spans: 0,
             spans_seen: 0,
             anatomy: Anatomy::default(),
+            graph: GraphFinder::default(),
             services: Vec::new(),
             operations: Vec::new(),
             labels: Vec::new(),
@@ -105,13 +108,15 @@ impl PathBuilder {
         }
     }
 
-    /// Adds a trace, and hands out its visits, edges and calls of dependencies.
+    /// Adds a trace, and hands out its visits, edges and calls of dependencies: by label, and by node and edge of the
+    /// service graph.
     pub(crate) fn observe(
         &mut self,
         trace: &Trace<'_>,
         slice: u32,
         weight: f64,
         mut call: impl FnMut(Call),
+        mut graph_call: impl FnMut(Call),
     ) {
         let spans = trace.spans;
         self.services.clear();
@@ -126,6 +131,13 @@ impl PathBuilder {
         self.find_callees(trace);
         self.name(trace);
         self.measure_visits(trace, &mut call);
+        self.graph.observe(
+            trace,
+            &self.services,
+            &self.anatomy,
+            &mut self.labeler,
+            &mut graph_call,
+        );
         self.descend(trace);
         self.add_sums(trace);
         let failed = trace.root().is_some_and(|root| spans[root].is_error);
@@ -415,8 +427,13 @@ impl PathBuilder {
         self.labeler.len()
     }
 
-    /// The tree of all traces that were added, and all labels by number.
-    pub(crate) fn finish(mut self) -> (PathTree, Vec<Label>) {
+    /// The number of nodes and edges of the service graph so far.
+    pub(crate) fn graph_len(&self) -> usize {
+        self.graph.len()
+    }
+
+    /// The tree of all traces that were added, all labels by number, and all nodes and edges of the service graph.
+    pub(crate) fn finish(mut self) -> (PathTree, Vec<Label>, Vec<GraphItem>) {
         let labels: Vec<Label> = (0..self.labeler.len() as u32)
             .map(|number| self.labeler.label(number))
             .collect();
@@ -440,7 +457,8 @@ impl PathBuilder {
             };
             nodes.insert(id, node);
         }
-        (PathTree::new(nodes, self.overflow_spans), labels)
+        let items = self.graph.finish(&self.labeler);
+        (PathTree::new(nodes, self.overflow_spans), labels, items)
     }
 }
 

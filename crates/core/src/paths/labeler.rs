@@ -14,7 +14,7 @@ const UNRESOLVED: u32 = u32::MAX;
 /// The empty text.
 pub(super) const EMPTY: u32 = 0;
 /// Operations past the cap of a service.
-const OTHER: &str = "«other»";
+pub(super) const OTHER: &str = "«other»";
 /// What OpenTelemetry calls a service that does not say its name.
 const UNKNOWN_SERVICE: &str = "unknown_service";
 /// Operations of one service that are told apart.

@@ -4,12 +4,14 @@
 
 mod anatomy;
 mod builder;
+mod graph;
 mod label;
 mod labeler;
 mod tree;
 
 pub use anatomy::{Anatomy, Part};
 pub(crate) use builder::{Call, PathBuilder};
+pub use graph::{GraphEdge, GraphItem};
 pub use label::{Label, NodeKind, normalized};
 pub use tree::{PathCell, PathId, PathNode, PathTree};
 

@@ -57,9 +57,12 @@ const MIN_TRACES: u64 = 30;
 /// One node's cells below one type of requests, by slice.
 type Cells = BTreeMap<u32, PathCell>;
 
+/// A type of requests: its sums, and its cells by slice.
+type Request<'a> = (PathCell, &'a [(u32, PathCell)]);
+
 /// One side: its requests, and the nodes that requests wait for.
 struct Sums<'a> {
-    requests: BTreeMap<PathId, (PathCell, &'a [(u32, PathCell)])>,
+    requests: BTreeMap<PathId, Request<'a>>,
     nodes: BTreeMap<&'a Label, BTreeMap<PathId, Cells>>,
     weight: f64,
     slices: usize,
