@@ -8,10 +8,11 @@ use std::collections::BTreeMap;
 
 use super::document::{Aspect, GroupDiff, Judgement, KeyDiff, Verdict};
 use crate::facts::{ENDPOINT, Facts, KeyRole, OPERATION, SERVICE};
-use crate::paths::{Label, NodeKind, PathId, normalized};
+use crate::paths::{Label, NodeKind, PathCell, PathId, normalized};
 
-/// The share of a change that must have happened on the paths.
+/// The share of a change that must have happened on the paths, and the standard errors that it must exceed.
 const MIN_WITHIN: f64 = 1.0 / 3.0;
+const MIN_Z: f64 = 2.0;
 /// The share of one side's spans that must be on paths of both sides, and of each side's on known paths at all.
 const MIN_COMMON: f64 = 0.5;
 const MIN_KNOWN: f64 = 0.9;
@@ -106,6 +107,27 @@ struct Sums {
     calls: f64,
     duration_ns: f64,
     errors: f64,
+    /// Variance of the mean duration of a call, and of the error ratio, traces taken as independent.
+    duration_variance: f64,
+    error_variance: f64,
+}
+
+impl Sums {
+    fn of(cell: &PathCell) -> Self {
+        let (traces, weight) = (cell.traces as f64, cell.weight);
+        // Per trace, as if each had the mean number of calls.
+        let mean = cell.duration_ns / weight;
+        let spread = (cell.duration_squared / cell.weight_squared - mean * mean).max(0.0);
+        let calls_per_trace = cell.calls / weight;
+        let ratio = cell.errors / cell.calls;
+        Self {
+            calls: cell.calls,
+            duration_ns: cell.duration_ns,
+            errors: cell.errors,
+            duration_variance: spread / (calls_per_trace * calls_per_trace) / traces,
+            error_variance: ratio * (1.0 - ratio).max(0.0) / traces,
+        }
+    }
 }
 
 /// One path on both sides.
@@ -129,11 +151,9 @@ impl<'a> Paths<'a> {
                     label: &node.label,
                     sums: [Sums::default(); 2],
                 });
-                path.sums[side] = Sums {
-                    calls: total.calls,
-                    duration_ns: total.duration_ns,
-                    errors: total.errors,
-                };
+                if total.traces > 0 {
+                    path.sums[side] = Sums::of(&total);
+                }
             }
         }
         Self(paths)
@@ -169,7 +189,11 @@ impl<'a> Paths<'a> {
         if !is_known {
             return false;
         }
-        let mut within = 0.0;
+        let variance = |sums: &Sums| match aspect {
+            Aspect::Errors => sums.error_variance,
+            _ => sums.duration_variance,
+        };
+        let (mut within, mut squares) = (0.0, 0.0);
         let mut common = [0.0; 2];
         for path in &of_group {
             let [a, b] = &path.sums;
@@ -178,16 +202,19 @@ impl<'a> Paths<'a> {
                 common[0] += shares[0];
                 common[1] += shares[1];
                 let change = value(b) / b.calls - value(a) / a.calls;
-                within += f64::midpoint(shares[0], shares[1]) * change;
+                let share = f64::midpoint(shares[0], shares[1]);
+                within += share * change;
+                squares += share * share * (variance(a) + variance(b));
             }
         }
         let whole = value(&all[1]) / all[1].calls - value(&all[0]) / all[0].calls;
         if common[0].max(common[1]) < MIN_COMMON {
             return false;
         }
+        let least = (MIN_WITHIN * whole.abs()).max(MIN_Z * squares.sqrt());
         match judgement(group, aspect).verdict {
-            Verdict::Regressed => within < MIN_WITHIN * whole.abs(),
-            _ => -within < MIN_WITHIN * whole.abs(),
+            Verdict::Regressed => within < least,
+            _ => -within < least,
         }
     }
 }

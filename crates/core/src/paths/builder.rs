@@ -18,6 +18,8 @@ const CLIENT: u8 = 3;
 const PRODUCER: u8 = 4;
 /// Paths of one builder that are told apart.
 const MAX_PATHS: usize = 50_000;
+/// Calls that begin within this of each other begin together.
+const TOGETHER_NS: i64 = 1_000_000;
 /// Links of a path; spans further down count to the last one.
 const MAX_DEPTH: u32 = 64;
 
@@ -311,30 +313,29 @@ impl PathBuilder {
         })
     }
 
-    /// What is called first in another service than the root's: gateways often have one name for all requests.
+    /// What is called first in another service than the root's: gateways often have one name for all requests. Calls
+    /// that begin together are ordered by name, so that a race does not decide.
     fn first_elsewhere(&mut self, trace: &Trace<'_>, root: usize) -> u32 {
-        let mut first: Option<(i64, usize)> = None;
-        for (index, span) in trace.spans.iter().enumerate() {
+        let elsewhere = |index: &usize| {
             // Where a service is entered, so that spans inside it do not matter.
-            let is_entry = self.visits[index] == index as u32;
-            let is_elsewhere = is_entry && self.services[index] != self.services[root];
-            if !is_elsewhere || self.anatomy.parts()[index].is_async {
-                continue;
-            }
-            match first {
-                Some((start, other)) if span.start_ns == start => {
-                    if self.name_of(index) < self.name_of(other) {
-                        first = Some((start, index));
-                    }
-                }
-                Some((start, _)) if span.start_ns > start => break,
-                _ => first = Some((span.start_ns, index)),
-            }
-        }
-        let Some((_, index)) = first else {
+            let is_entry = self.visits[*index] == *index as u32;
+            is_entry
+                && self.services[*index] != self.services[root]
+                && !self.anatomy.parts()[*index].is_async
+        };
+        // By the caller's clock, since hosts' clocks differ.
+        let called_ns = |index: usize| {
+            let caller = trace.spans[index].parent().unwrap_or(index);
+            self.anatomy.parts()[caller].start_ns
+        };
+        let entries = (0..trace.spans.len()).filter(elsewhere);
+        let Some(first_ns) = entries.clone().map(called_ns).min() else {
             return EMPTY;
         };
-        let (service, operation) = self.name_of(index);
+        let together = entries.filter(|i| called_ns(*i) <= first_ns.saturating_add(TOGETHER_NS));
+        let Some((service, operation)) = together.map(|index| self.name_of(index)).min() else {
+            return EMPTY;
+        };
         let text = format!("{service}: {operation}");
         self.labeler.text_number(&text)
     }

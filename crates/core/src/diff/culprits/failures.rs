@@ -71,6 +71,12 @@ fn origins(facts: &Facts) -> (BTreeMap<&Label, PathCell>, f64) {
 pub(super) fn rises(baseline: &Facts, candidate: &Facts, replaced: &Replaced) -> Vec<Failing> {
     let ((a, requests_a), (b, requests_b)) = (origins(baseline), origins(candidate));
     let none = PathCell::default();
+    let mut by_service: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+    for (label, cell) in &a {
+        let sums = by_service.entry(&label.service).or_default();
+        sums.0 += cell.failing_traces;
+        sums.1 += cell.traces;
+    }
     let mut found: Vec<Failing> = b
         .iter()
         .filter(|(label, _)| !replaced.contains_key(**label))
@@ -79,8 +85,13 @@ pub(super) fn rises(baseline: &Facts, candidate: &Facts, replaced: &Replaced) ->
             // Traces are what is independent: a failing call is often tried again.
             let (x_a, n_a) = (before.failing_traces, before.traces);
             let (x_b, n_b) = (after.failing_traces, after.traces);
-            // A node that is new has nobody to be compared with but itself without failures.
-            let n_a = if n_a > 0 { n_a } else { n_b };
+            // A node that is new is compared with what its service did before: it may have another name only. Without
+            // that, with itself without failures.
+            let (x_a, n_a) = match (n_a, by_service.get(label.service.as_str())) {
+                (0, Some(before)) => *before,
+                (0, None) => (0, n_b),
+                _ => (x_a, n_a),
+            };
             let shares = [x_a as f64 / n_a as f64, x_b as f64 / n_b as f64];
             (shares[1] - shares[0] >= MIN_EFFECT).then(|| Failing {
                 label: (*label).clone(),

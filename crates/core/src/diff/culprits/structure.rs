@@ -279,6 +279,7 @@ pub(super) fn changes(baseline: &Facts, candidate: &Facts) -> (Vec<Branch>, Repl
                 .max_by(|x, y| x.strength().total_cmp(&y.strength()));
             of_parent.extend(strongest);
         }
+        of_parent.retain(|branch| !is_new_instrumentation(branch));
         without_aborts(&mut of_parent, &both);
         without_renames(&mut of_parent, &mut replaced);
         without_wraps(&mut of_parent, &both);
@@ -313,6 +314,19 @@ fn without_renames(branches: &mut Vec<Branch>, replaced: &mut Replaced) {
     }
     let mut kept = kept.into_iter();
     branches.retain(|_| kept.next().unwrap_or(true));
+}
+
+/// Whether it only says that there are spans now where there were none: a new span inside the service, or calls that
+/// have any child at all (what they call now is told by itself).
+fn is_new_instrumentation(branch: &Branch) -> bool {
+    match &branch.child {
+        None => branch.effect < 0.0,
+        Some(child) => {
+            child.kind == NodeKind::Work
+                && child.service == branch.parent.service
+                && branch.shares[0] < ABSENT
+        }
+    }
 }
 
 /// Drops calls that are left out because a call before them failed: its callers' failures rose as much.
@@ -363,7 +377,7 @@ fn without_wraps(branches: &mut Vec<Branch>, both: &[(&Calls<'_>, &Calls<'_>)]) 
         let is_between = |child: &Label| {
             child.kind == NodeKind::Work
                 && child.service == branch.parent.service
-                && branch.shares[0].min(branch.shares[1]) < ABSENT
+                && branch.shares[1] < ABSENT
         };
         !is_moved(branch) && branch.child.as_ref().is_some_and(|c| !is_between(c))
     });

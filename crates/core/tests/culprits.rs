@@ -1,0 +1,180 @@
+//! Incidents in the simulated shop: who is named, who is not, and whether the ledger adds up.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "an incident that cannot be simulated has nothing to say"
+)]
+
+use tracediff_core::diff::{Confidence, Diff, Policy, Verdict, compare};
+use tracediff_core::facts::{Facts, KeyRole, Plan};
+use tracediff_core::model::{Slicing, SpanBatch, slice_length_ns};
+use tracediff_core::paths::NodeKind;
+use tracediff_core::snapshot::{Selection, occupied_time, take};
+use tracediff_simulate::{Incident, IncidentKind, Settings, Topology};
+
+const MINUTES: f64 = 6.0;
+
+fn facts(batches: &[SpanBatch]) -> Facts {
+    let ranges = occupied_time(batches).ranges();
+    let plan = Plan {
+        slicing: Slicing::cut(&ranges, slice_length_ns(&ranges, &ranges)),
+        group_by: Vec::new(),
+        paths: true,
+    };
+    take(batches, &plan, &Selection::default(), 0, 1).facts
+}
+
+/// The shop before and after an incident.
+fn sides(kind: IncidentKind) -> [Facts; 2] {
+    let incident = Incident::in_shop(kind);
+    let shop = Topology::shop();
+    let settings = |side: u64| Settings {
+        seed: 40 + side,
+        minutes: MINUTES,
+        rate_per_second: 12.0,
+        start_ns: Settings::default().start_ns + side * (MINUTES * 60e9) as u64,
+        ..Settings::default()
+    };
+    let before = incident.baseline(&shop, &settings(0)).unwrap();
+    let after = incident.candidate(&shop, &settings(1)).unwrap();
+    [before, after].map(|side| facts(&side.into_batches().unwrap()))
+}
+
+fn diff(sides: &[Facts; 2]) -> Diff {
+    compare(&sides[0], &sides[1], &Policy::default())
+}
+
+/// Every nanosecond of every request is in the tree, and the ledger is the whole change of the mean.
+fn check_sums(sides: &[Facts; 2], diff: &Diff) {
+    for facts in sides {
+        let nodes = facts.paths().nodes();
+        for (id, request) in facts.paths().requests() {
+            let parts = nodes
+                .values()
+                .filter(|n| n.top == *id && n.is_awaited && n.label.kind != NodeKind::Request);
+            let critical: f64 = parts.map(|n| n.total().critical_ns).sum();
+            let whole = request.total().duration_ns;
+            assert!(
+                (critical - whole).abs() <= 1e-9 * whole,
+                "{:?}",
+                request.label
+            );
+        }
+    }
+    let a = &diff.attribution;
+    assert!(a.remainder_ns.abs() < 1e-6 * a.mean_ns.candidate, "{a:?}");
+}
+
+fn named(diff: &Diff) -> Vec<(&str, Confidence)> {
+    let culprits = diff.culprits.iter();
+    culprits
+        .map(|c| (c.service.as_str(), c.confidence))
+        .collect()
+}
+
+fn check_named(kind: IncidentKind) -> Diff {
+    let sides = sides(kind);
+    let diff = diff(&sides);
+    check_sums(&sides, &diff);
+    let expected = Incident::in_shop(kind).expected().culprit.unwrap();
+    let first = diff.culprits.first().map(|c| c.service.as_str());
+    assert_eq!(
+        first,
+        Some(expected.service.as_str()),
+        "{kind}: {:?}",
+        named(&diff)
+    );
+    assert!(
+        diff.sentence.contains(&expected.service),
+        "{}",
+        diff.sentence
+    );
+    diff
+}
+
+fn check_nobody(kind: IncidentKind) {
+    let sides = sides(kind);
+    let diff = diff(&sides);
+    check_sums(&sides, &diff);
+    assert_eq!(named(&diff), [], "{kind}: {}", diff.sentence);
+    let worse = |role| {
+        let findings = diff.findings.iter();
+        let mut worse = findings.filter(|f| f.role == role && f.verdict == Verdict::Regressed);
+        worse.next().map(|f| f.id.clone())
+    };
+    assert_eq!(worse(KeyRole::EntryPoint), None, "{kind}");
+    assert_eq!(worse(KeyRole::GroupBy), None, "{kind}");
+}
+
+#[test]
+fn slow_services_links_and_dependencies_are_named() {
+    for kind in [
+        IncidentKind::SlowService,
+        IncidentKind::SlowDependency,
+        IncidentKind::SlowLink,
+        IncidentKind::CpuStarvation,
+    ] {
+        check_named(kind);
+    }
+}
+
+#[test]
+fn who_calls_differently_is_named() {
+    for kind in [
+        IncidentKind::AddedCall,
+        IncidentKind::NPlusOne,
+        IncidentKind::RemovedCache,
+        IncidentKind::EarlyReturn,
+    ] {
+        check_named(kind);
+    }
+}
+
+#[test]
+fn failures_are_named_where_they_begin() {
+    for kind in [
+        IncidentKind::ErrorAtOrigin,
+        IncidentKind::AbsorbedError,
+        IncidentKind::RetryStorm,
+    ] {
+        let diff = check_named(kind);
+        let failures = &diff.culprits[0].failures;
+        assert!(!failures.is_empty(), "{kind}: {:?}", diff.culprits[0]);
+        let rise = &failures[0];
+        assert!(rise.ratio.candidate > rise.ratio.baseline && rise.q <= 0.05);
+    }
+}
+
+#[test]
+fn what_harms_nobody_names_nobody() {
+    for kind in [
+        IncidentKind::Healthy,
+        IncidentKind::MixShift,
+        IncidentKind::Rename,
+        IncidentKind::Wrap,
+        IncidentKind::LostInstrumentation,
+        IncidentKind::SamplingRate,
+    ] {
+        check_nobody(kind);
+    }
+}
+
+#[test]
+fn facts_without_paths_name_nobody_and_say_nothing_of_the_mean() {
+    let settings = Settings {
+        minutes: 1.0,
+        rate_per_second: 2.0,
+        ..Settings::default()
+    };
+    let batches = tracediff_simulate::simulate(&settings).unwrap();
+    let ranges = occupied_time(&batches).ranges();
+    let plan = Plan {
+        slicing: Slicing::cut(&ranges, slice_length_ns(&ranges, &ranges)),
+        group_by: Vec::new(),
+        paths: false,
+    };
+    let facts = take(&batches, &plan, &Selection::default(), 0, 1).facts;
+    let diff = compare(&facts, &facts, &Policy::default());
+    assert_eq!(named(&diff), []);
+    assert_eq!(diff.attribution.mean_ns.baseline, 0.0);
+}
