@@ -9,6 +9,7 @@ use super::anatomy::Anatomy;
 use super::graph::{GraphFinder, GraphItem};
 use super::label::{Label, NodeKind};
 use super::labeler::{EMPTY, LabelCode, Labeler};
+use super::open_node::{OpenNode, TraceSums};
 use super::tree::{PathCell, PathId, PathNode, PathTree};
 use crate::model::SpanBatch;
 use crate::trace::Trace;
@@ -33,35 +34,6 @@ pub(crate) struct Call {
     /// Whether it failed by itself.
     pub(crate) is_error: bool,
     pub(crate) weight: f64,
-}
-
-/// A path while traces are added to it.
-#[derive(Debug)]
-struct OpenNode {
-    parent: u32,
-    label: u32,
-    depth: u32,
-    is_awaited: bool,
-    slice: u32,
-    cell: PathCell,
-    cells: Vec<(u32, PathCell)>,
-    trace: TraceSums,
-    /// The span whose child here was seen last, to count each parent once.
-    latest_parent: u64,
-}
-
-/// One path's sums of the trace that is being added. Not weighted.
-#[derive(Debug, Clone, Copy, Default)]
-struct TraceSums {
-    spans: u32,
-    present: u32,
-    childless: u32,
-    errors: u32,
-    origins: u32,
-    critical_calls: u32,
-    exclusive_ns: i64,
-    critical_ns: i64,
-    duration_ns: i64,
 }
 
 /// The call tree while traces are added to it.
@@ -460,56 +432,5 @@ impl PathBuilder {
         }
         let items = self.graph.finish(&self.labeler);
         (PathTree::new(nodes, self.overflow_spans), labels, items)
-    }
-}
-
-impl OpenNode {
-    /// Moves the sums of the current trace into the cell of its slice.
-    fn end_trace(&mut self, slice: u32, w: f64, request_failed: bool) {
-        if slice != self.slice {
-            self.keep_cell();
-            self.slice = slice;
-        }
-        let sums = std::mem::take(&mut self.trace);
-        let (c, t, d) = (
-            f64::from(sums.spans),
-            sums.critical_ns as f64,
-            sums.duration_ns as f64,
-        );
-        let cell = &mut self.cell;
-        cell.traces += 1;
-        cell.failing_traces += u64::from(sums.origins > 0);
-        cell.spans += u64::from(sums.spans);
-        cell.weight += w;
-        cell.weight_squared += w * w;
-        cell.calls += w * c;
-        cell.calls_squared += w * w * c * c;
-        cell.present += w * f64::from(sums.present);
-        cell.childless += w * f64::from(sums.childless);
-        cell.errors += w * f64::from(sums.errors);
-        cell.origins += w * f64::from(sums.origins);
-        if request_failed {
-            cell.origins_reaching += w * f64::from(sums.origins);
-        }
-        cell.exclusive_ns += w * sums.exclusive_ns as f64;
-        cell.critical_ns += w * t;
-        cell.critical_squared += w * w * t * t;
-        cell.critical_weight += w * w * t;
-        cell.critical_calls += w * f64::from(sums.critical_calls);
-        cell.duration_ns += w * d;
-        cell.duration_squared += w * w * d * d;
-        cell.duration_weight += w * w * d;
-    }
-
-    /// Puts the current cell with those of its slice.
-    fn keep_cell(&mut self) {
-        let cell = std::mem::take(&mut self.cell);
-        if cell.traces == 0 {
-            return;
-        }
-        match self.cells.binary_search_by_key(&self.slice, |(s, _)| *s) {
-            Ok(place) => self.cells[place].1.merge(&cell),
-            Err(place) => self.cells.insert(place, (self.slice, cell)),
-        }
     }
 }

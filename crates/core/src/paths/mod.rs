@@ -7,6 +7,7 @@ mod builder;
 mod graph;
 mod label;
 mod labeler;
+mod open_node;
 mod tree;
 
 pub use anatomy::{Anatomy, Part};
