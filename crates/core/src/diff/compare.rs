@@ -54,7 +54,7 @@ pub fn compare(baseline: &Facts, candidate: &Facts, policy: &Policy) -> Diff {
     let mut keys: Vec<KeyDiff> = keys.into_iter().map(|key| key.diff).collect();
     mix::discount(&mut keys, baseline, candidate);
     keys.sort_by(|a, b| key_order(a).cmp(&key_order(b)));
-    let quality = header::build(baseline, candidate, persistence);
+    let quality = header::build(baseline, candidate, persistence, &keys);
     let findings = findings::collect(&keys, quality.can_confirm);
     let (culprits, attribution) = culprits::rank(&context.baseline, &context.candidate);
     let sentence = sentence::write(&keys, &findings, &culprits, &quality);

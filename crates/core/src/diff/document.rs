@@ -54,8 +54,22 @@ pub struct QualityHeader {
     pub can_confirm: bool,
     /// How much of a slice's latency level lasts into the next slice (0–0.7); variances are widened for it.
     pub persistence: f64,
+    /// The latency changes at equal load; `null` unless traces per second differ by a fifth or more.
+    pub load_matched: Option<LoadMatched>,
     /// What to keep in mind, most important first.
     pub warnings: Vec<Warning>,
+}
+
+/// Latency changes of entry points, services and operations in slices of both sides that had equal load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct LoadMatched {
+    /// Slices of either side that have a partner with traces per second within 10 %.
+    pub slices: usize,
+    /// Groups whose latency regressed or improved.
+    pub changes: usize,
+    /// Those of them whose δ is at least half as large, and of the same sign, in these slices; `null` with fewer than
+    /// six slices.
+    pub remaining: Option<usize>,
 }
 
 /// One side of the header.

@@ -1,14 +1,19 @@
 //! The data-quality header: what the two sides are worth, and what to keep in mind before reading on.
 
-use super::document::{QualityHeader, SideQuality, Warning};
-use super::text;
+use super::document::{KeyDiff, LoadMatched, QualityHeader, SideQuality, Warning};
+use super::{load, text};
 use crate::facts::{ENTRY_POINT, Facts, Group};
 use crate::model::Window;
 use crate::stats::MIN_SLICES;
 use crate::stats::changepoint::strongest_step;
 
 /// The header of a comparison.
-pub(super) fn build(baseline: &Facts, candidate: &Facts, persistence: f64) -> QualityHeader {
+pub(super) fn build(
+    baseline: &Facts,
+    candidate: &Facts,
+    persistence: f64,
+    keys: &[KeyDiff],
+) -> QualityHeader {
     let (a, b) = (side(baseline), side(candidate));
     let mut warnings = Vec::new();
     let mut warn = |code, message| warnings.push(Warning { code, message });
@@ -20,8 +25,10 @@ pub(super) fn build(baseline: &Facts, candidate: &Facts, persistence: f64) -> Qu
         step(name, facts, &mut warn);
     }
     completeness(&a, &b, &mut warn);
-    if rates_are_comparable(baseline, candidate) {
-        load(&a, &b, &mut warn);
+    let load_matched = (rates_are_comparable(baseline, candidate) && load_differs(&a, &b))
+        .then(|| load::matched(keys, baseline, candidate));
+    if let Some(matched) = &load_matched {
+        warn("load_differs", load_text(&a, &b, matched));
     }
     for (name, s) in [("baseline", &a), ("candidate", &b)] {
         oddities(name, s, &mut warn);
@@ -44,6 +51,7 @@ pub(super) fn build(baseline: &Facts, candidate: &Facts, persistence: f64) -> Qu
         candidate: b,
         can_confirm,
         persistence,
+        load_matched,
         warnings,
     }
 }
@@ -191,19 +199,30 @@ fn completeness(a: &SideQuality, b: &SideQuality, warn: &mut impl FnMut(&'static
     }
 }
 
-fn load(a: &SideQuality, b: &SideQuality, warn: &mut impl FnMut(&'static str, String)) {
+/// A fifth more or less traffic is where one would start to ask.
+fn load_differs(a: &SideQuality, b: &SideQuality) -> bool {
     let factor = b.requests_per_second / a.requests_per_second;
-    if factor.is_finite() && factor > 0.0 && !(1.0 / 1.2..=1.2).contains(&factor) {
-        warn(
-            "load_differs",
-            format!(
-                "traces per second went {} ({:.3} to {:.3}); latency may follow load",
-                text::factor_change(factor),
-                a.requests_per_second,
-                b.requests_per_second,
-            ),
-        );
+    factor.is_finite() && factor > 0.0 && !(1.0 / 1.2..=1.2).contains(&factor)
+}
+
+fn load_text(a: &SideQuality, b: &SideQuality, matched: &LoadMatched) -> String {
+    let mut message = format!(
+        "traces per second went {} ({:.3} to {:.3}); latency may follow load",
+        text::factor_change(b.requests_per_second / a.requests_per_second),
+        a.requests_per_second,
+        b.requests_per_second,
+    );
+    let changes = text::counted(matched.changes as u64, "latency change");
+    match matched.remaining {
+        _ if matched.changes == 0 => {}
+        Some(remaining) => message.push_str(&format!(
+            ": in {} slices a side with equal load, {} of {changes} of entry points, services and operations remain",
+            matched.slices,
+            text::count(remaining as u64)
+        )),
+        None => message.push_str(", and too few slices of both sides had equal load to tell"),
     }
+    message
 }
 
 fn oddities(name: &str, side: &SideQuality, warn: &mut impl FnMut(&'static str, String)) {

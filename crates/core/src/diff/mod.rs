@@ -10,6 +10,7 @@ mod graph;
 mod header;
 mod judge;
 mod latency;
+mod load;
 mod mix;
 mod policy;
 mod sentence;
