@@ -4,6 +4,9 @@ use super::document::{BranchChange, Culprit, FailureRise, LedgerEntry};
 use crate::diff::text;
 use crate::paths::{Label, NodeKind};
 
+/// Calls per request that grew by more than this factor are worth a word.
+const MORE_OFTEN: f64 = 1.05;
+
 /// Why a service is a culprit, in a sentence: `+1.46 of +1.52 ms of the mean request: in apply discounts 3.4 ms → 5.7 ms
 /// per call`. `whole_ns` is the change of the mean.
 pub(super) fn sentence(culprit: &Culprit, whole_ns: f64) -> String {
@@ -18,7 +21,21 @@ pub(super) fn sentence(culprit: &Culprit, whole_ns: f64) -> String {
     if evidence.structure > 0.0 {
         parts.extend(culprit.branches.first().map(branching));
     }
+    if parts.is_empty() {
+        parts.push(slower_somewhere(culprit));
+    }
     format!("{}: {}", culprit.service, parts.join("; "))
+}
+
+/// What got slower without any request waiting longer: off the critical path, or behind a message.
+fn slower_somewhere(culprit: &Culprit) -> String {
+    let place = match (&culprit.edge, &culprit.dependency, &culprit.operation) {
+        (Some(edge), ..) => format!("on the way {} → {}", edge.caller, edge.callee),
+        (_, Some(dependency), _) => format!("in calls of {dependency}"),
+        (_, _, Some(operation)) => format!("in {operation}"),
+        _ => "somewhere".to_owned(),
+    };
+    format!("slower {place}, for which no request waits longer")
 }
 
 fn slower(culprit: &Culprit, whole_ns: f64) -> Option<String> {
@@ -53,7 +70,8 @@ fn moved(entry: &LedgerEntry) -> String {
             text::duration(time.candidate)
         );
     }
-    if entry.by_calls_ns > entry.difference_ns / 2.0 {
+    let called_more = calls.candidate > MORE_OFTEN * calls.baseline;
+    if called_more && entry.by_calls_ns > entry.difference_ns / 2.0 {
         return format!(
             "{place}, called {:.2} → {:.2} times per request",
             calls.baseline, calls.candidate
