@@ -173,6 +173,9 @@ fn verdict(group: &GroupDiff) -> String {
         .collect();
     match (changes.is_empty(), unclear.is_empty()) {
         (false, _) => changes.join(", "),
+        (true, true) if judged.iter().any(|(_, judgement)| judgement.is_mix) => {
+            "other mix".to_owned()
+        }
         (true, true) => "no change".to_owned(),
         (true, false) if unclear.len() == judged.len() => "unclear".to_owned(),
         (true, false) => format!("unclear: {}", unclear.join(", ")),

@@ -196,6 +196,15 @@ pub struct Sides<T> {
     pub candidate: T,
 }
 
+impl<T> From<[T; 2]> for Sides<T> {
+    fn from([baseline, candidate]: [T; 2]) -> Self {
+        Self {
+            baseline,
+            candidate,
+        }
+    }
+}
+
 /// A value that only one side has.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct ValueEvidence {

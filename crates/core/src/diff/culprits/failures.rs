@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use super::document::FailureRise;
 use super::structure::Replaced;
-use crate::diff::document::Sides;
 use crate::facts::Facts;
 use crate::paths::{Label, NodeKind, PathCell};
 use crate::stats::distribution::normal_quantile;
@@ -41,14 +40,10 @@ impl Failing {
 
 impl Failing {
     pub(super) fn rise(&self) -> FailureRise {
-        let sides = |values: [f64; 2]| Sides {
-            baseline: values[0],
-            candidate: values[1],
-        };
         FailureRise {
             node: self.label.clone(),
-            ratio: sides(self.shares),
-            reaching_ratio: sides(self.reaching),
+            ratio: self.shares.into(),
+            reaching_ratio: self.reaching.into(),
             q: self.q,
         }
     }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use super::document::BranchChange;
-use crate::diff::document::Sides;
 use crate::facts::Facts;
 use crate::paths::{Label, NodeKind, PathNode};
 
@@ -46,10 +45,7 @@ impl Branch {
         BranchChange {
             parent: self.parent.clone(),
             child: self.child.clone(),
-            ratio: Sides {
-                baseline: self.shares[0],
-                candidate: self.shares[1],
-            },
+            ratio: self.shares.into(),
             z: self.z,
         }
     }

@@ -3,7 +3,6 @@
 use super::document::{Attribution, Confidence, Culprit, EdgeName, LedgerEntry};
 use super::ledger::{Entry, Ledger};
 use super::{CONFIDENT_SCORE, MIN_SHARE, Suspect, words};
-use crate::diff::document::Sides;
 use crate::paths::NodeKind;
 use crate::stats::Interval;
 
@@ -82,15 +81,11 @@ pub(super) fn culprit(
 }
 
 fn entry(e: &Entry) -> LedgerEntry {
-    let sides = |values: [f64; 2]| Sides {
-        baseline: values[0],
-        candidate: values[1],
-    };
     LedgerEntry {
         node: e.label.clone(),
-        time_ns: sides(e.time_ns),
-        calls: sides(e.calls),
-        time_per_call_ns: sides([e.per_call_ns(0), e.per_call_ns(1)]),
+        time_ns: e.time_ns.into(),
+        calls: e.calls.into(),
+        time_per_call_ns: [e.per_call_ns(0), e.per_call_ns(1)].into(),
         difference_ns: e.change.difference,
         interval_ns: e.change.interval(),
         by_calls_ns: e.by_calls_ns,
@@ -110,10 +105,7 @@ pub(super) fn attribution(ledger: &Ledger) -> Attribution {
         size(b).total_cmp(&size(a))
     });
     Attribution {
-        mean_ns: Sides {
-            baseline,
-            candidate,
-        },
+        mean_ns: ledger.mean_ns.into(),
         difference_ns: candidate - baseline,
         mix_ns: ledger.mix_ns,
         nodes_ns,
