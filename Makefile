@@ -55,7 +55,7 @@ release: prerequisites ## The optimised binary
 bench: prerequisites ## Benchmarks: decoding, facts, comparing, simulating
 	cargo bench --workspace
 
-eval: prerequisites ## How often the comparison is right, on simulated and on labelled real traces
+eval: prerequisites ## How often the comparison is right, on simulated and (NEZHA=folder) on labelled real traces
 	cargo run --release --quiet -p tracediff-testkit --bin tracediff-eval
 
 references: prerequisites ## Write the generated references into docs/

@@ -147,21 +147,26 @@ pub struct Taken {
     pub excluded_traces: u64,
 }
 
-/// The facts of the selected traces among those of `part` of `parts` (see [`TraceIndex::build`]).
+/// The facts of the selected traces.
+pub fn take(batches: &[SpanBatch], plan: &Plan, selection: &Selection) -> Taken {
+    take_part(batches, &TraceIndex::build(batches), plan, selection, 0, 1)
+}
+
+/// The facts of the selected traces among those of `part` of `parts` (see [`TraceIndex::part`]).
 ///
 /// Parts can be taken on different cores; merged in order they are the facts of all.
-pub fn take(
+pub fn take_part(
     batches: &[SpanBatch],
+    index: &TraceIndex,
     plan: &Plan,
     selection: &Selection,
-    part: u64,
-    parts: u64,
+    part: usize,
+    parts: usize,
 ) -> Taken {
-    let index = TraceIndex::build(batches, part, parts);
     let mut builder = FactsBuilder::new(plan, batches);
     let mut assembler = Assembler::default();
     let mut excluded_traces = 0;
-    for spans in index.traces() {
+    for spans in index.part(part, parts) {
         let mut refs = spans.iter().copied();
         if !selection.takes_all() && !refs.clone().any(|span| selection.matches(span)) {
             continue;

@@ -21,7 +21,7 @@ fn facts(batches: &[SpanBatch]) -> Facts {
         group_by: Vec::new(),
         paths: true,
     };
-    take(batches, &plan, &Selection::default(), 0, 1).facts
+    take(batches, &plan, &Selection::default()).facts
 }
 
 /// The shop before and after an incident.
@@ -173,7 +173,7 @@ fn facts_without_paths_name_nobody_and_say_nothing_of_the_mean() {
         group_by: Vec::new(),
         paths: false,
     };
-    let facts = take(&batches, &plan, &Selection::default(), 0, 1).facts;
+    let facts = take(&batches, &plan, &Selection::default()).facts;
     let diff = compare(&facts, &facts, &Policy::default());
     assert_eq!(named(&diff), []);
     assert_eq!(diff.attribution.mean_ns.baseline, 0.0);

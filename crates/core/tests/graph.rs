@@ -27,7 +27,7 @@ fn facts_of(traces: &Traces, paths: bool) -> Facts {
         group_by: Vec::new(),
         paths,
     };
-    take(&[traces.batch()], &plan, &Selection::default(), 0, 1).facts
+    take(&[traces.batch()], &plan, &Selection::default()).facts
 }
 
 fn diff_of(baseline: &Traces, candidate: &Traces) -> Diff {

@@ -14,7 +14,8 @@ use tracediff_core::diff::{
 use tracediff_core::facts::{Facts, Plan};
 use tracediff_core::model::{Slicing, SpanBatch, slice_length_ns};
 use tracediff_core::paths::PathNode;
-use tracediff_core::snapshot::{Selection, occupied_time, take};
+use tracediff_core::snapshot::{Selection, occupied_time, take_part};
+use tracediff_core::trace::TraceIndex;
 use tracediff_simulate::{Scenario, Settings, simulate};
 
 fn settings(seed: u64) -> Settings {
@@ -26,7 +27,7 @@ fn settings(seed: u64) -> Settings {
     }
 }
 
-fn facts_in_parts(batches: &[SpanBatch], parts: u64) -> Facts {
+fn facts_in_parts(batches: &[SpanBatch], parts: usize) -> Facts {
     let ranges = occupied_time(batches).ranges();
     let slicing = Slicing::cut(&ranges, slice_length_ns(&ranges, &ranges));
     let plan = Plan {
@@ -34,7 +35,9 @@ fn facts_in_parts(batches: &[SpanBatch], parts: u64) -> Facts {
         group_by: vec!["app.customer.tier".to_owned()],
         paths: true,
     };
-    let part = |part| take(batches, &plan, &Selection::default(), part, parts).facts;
+    let index = TraceIndex::build(batches);
+    let selection = Selection::default();
+    let part = |part| take_part(batches, &index, &plan, &selection, part, parts).facts;
     let mut facts = part(0);
     for number in 1..parts {
         facts.merge(&part(number)).unwrap();
@@ -184,7 +187,7 @@ proptest! {
     }
 
     #[test]
-    fn parts_of_the_traces_merge_to_the_whole(seed in 0u64..1_000, parts in 2u64..7) {
+    fn parts_of_the_traces_merge_to_the_whole(seed in 0u64..1_000, parts in 2usize..7) {
         let batches = simulate(&settings(seed)).unwrap();
         let (whole, merged) = (facts_in_parts(&batches, 1), facts_in_parts(&batches, parts));
         prop_assert_eq!(&whole.quality, &merged.quality);

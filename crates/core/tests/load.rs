@@ -32,7 +32,7 @@ fn facts(seed: u64, scenario: Scenario, rates: &[f64]) -> Facts {
         group_by: Vec::new(),
         paths: false,
     };
-    take(&batches, &plan, &Selection::default(), 0, 1).facts
+    take(&batches, &plan, &Selection::default()).facts
 }
 
 fn load_warning(diff: &Diff) -> Option<&str> {

@@ -16,7 +16,8 @@ use criterion::{
 use tracediff_core::diff::{Policy, compare};
 use tracediff_core::facts::{Facts, Plan};
 use tracediff_core::model::{Slicing, SpanBatch, SpanBatchBuilder, Window};
-use tracediff_core::snapshot::{Selection, occupied_time, take};
+use tracediff_core::snapshot::{Selection, occupied_time, take, take_part};
+use tracediff_core::trace::TraceIndex;
 use tracediff_simulate::{Settings, Simulation};
 use tracediff_wire::{decode_otlp_protobuf, encode_otlp_protobuf};
 
@@ -59,13 +60,14 @@ fn take_facts(criterion: &mut Criterion) {
 }
 
 /// Takes one part of the traces on each thread.
-fn take_parts(batches: &[SpanBatch], plan: &Plan, threads: u64) -> Vec<Facts> {
+fn take_parts(batches: &[SpanBatch], plan: &Plan, threads: usize) -> Vec<Facts> {
+    let index = TraceIndex::build(batches);
     let selection = Selection::default();
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads)
             .map(|part| {
-                let selection = &selection;
-                scope.spawn(move || take(batches, plan, selection, part, threads).facts)
+                let (index, selection) = (&index, &selection);
+                scope.spawn(move || take_part(batches, index, plan, selection, part, threads).facts)
             })
             .collect();
         workers
@@ -115,7 +117,7 @@ fn many_facts(side: u32, minutes: f64) -> Facts {
         );
         let batches = Simulation::new(&settings).and_then(Simulation::into_batches);
         let batches = batches.expect("the settings are sound");
-        take(&batches, &plan, &Selection::default(), 0, 1).facts
+        take(&batches, &plan, &Selection::default()).facts
     });
     parts
         .reduce(|mut all, part| {

@@ -1,14 +1,14 @@
 //! Facts of one side: in one go where its spans fit in memory, in several passes over the files where they do not.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, bail};
 use tracediff_core::facts::{Facts, Plan};
 use tracediff_core::model::{OccupiedTime, SpanBatch};
 use tracediff_core::query::Query;
-use tracediff_core::snapshot::{Scope, Selection, Taken, TraceStarts, take};
-use tracediff_core::trace::in_part;
+use tracediff_core::snapshot::{Scope, Selection, Taken, TraceStarts, take_part};
+use tracediff_core::trace::{TraceIndex, in_part};
 
 use super::input::Source;
 use super::memory::bytes_text;
@@ -17,7 +17,7 @@ use super::reading::{EARLIEST_NS, Notes, Reading, read};
 /// Spans below which one core does it.
 const SPANS_FOR_PARTS: usize = 100_000;
 /// Parts that traces are dealt into. Fixed, so that the result does not depend on the number of cores.
-const PARTS: u64 = 4;
+const PARTS: usize = 4;
 /// What facts and the index of traces need beside the columns.
 const OVERHEAD: f64 = 1.3;
 
@@ -152,9 +152,10 @@ fn take_parallel(batches: &[SpanBatch], plan: &Plan, filter: &Filter) -> anyhow:
     let parts = if spans < SPANS_FOR_PARTS { 1 } else { PARTS };
     let threads = std::thread::available_parallelism()
         .map_or(1, usize::from)
-        .min(parts as usize);
-    let next = AtomicU64::new(0);
-    let taken: Mutex<Vec<(u64, Taken)>> = Mutex::new(Vec::new());
+        .min(parts);
+    let index = TraceIndex::build(batches);
+    let next = AtomicUsize::new(0);
+    let taken: Mutex<Vec<(usize, Taken)>> = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
@@ -163,7 +164,7 @@ fn take_parallel(batches: &[SpanBatch], plan: &Plan, filter: &Filter) -> anyhow:
                     if part >= parts {
                         break;
                     }
-                    let facts = take(batches, plan, &selection, part, parts);
+                    let facts = take_part(batches, &index, plan, &selection, part, parts);
                     taken
                         .lock()
                         .unwrap_or_else(PoisonError::into_inner)

@@ -4,6 +4,7 @@ use super::document::{CallDiff, RateDiff, Severity, Sides, Verdict};
 use super::judge::Evidence;
 use super::policy::Policy;
 use super::side::Side;
+use crate::stats::rate::Rate;
 use crate::stats::ratio::Ratio;
 use crate::stats::{Interval, MIN_SLICES, Test, proportion};
 
@@ -92,7 +93,7 @@ pub(super) fn compare_rates(
         a.count + b.count < MIN_SPANS && is_unsampled(baseline) && is_unsampled(candidate);
     let p = if is_exact {
         // Over-dispersion takes information away: count as if there had been that many fewer.
-        let count = |r: &crate::stats::rate::Rate| (r.count / r.dispersion).round() as u64;
+        let count = |r: &Rate| (r.count / r.dispersion).round() as u64;
         let share = seconds.candidate / (seconds.baseline + seconds.candidate);
         proportion::conditional_poisson_mid_p(count(&a), count(&b), share)
     } else {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::document::{DOCUMENT_VERSION, Diff, GroupDiff, KeyDiff, LeftOut, RateDiff, Sides};
 use super::judge::Evidence;
 use super::policy::Policy;
-use super::side::{Side, SideFacts, calls_scatter, persistence};
+use super::side::{Scatters, Side, SideFacts, persistence};
 use super::{calls, culprits, errors, findings, graph, header, latency, mix, sentence, values};
 use crate::facts::{ENDPOINT, Facts, Key, KeyRole, OPERATION, SERVICE};
 use crate::stats::fdr::benjamini_hochberg;
@@ -13,17 +13,17 @@ use crate::stats::fdr::benjamini_hochberg;
 /// Compares the candidate's facts with the baseline's.
 pub fn compare(baseline: &Facts, candidate: &Facts, policy: &Policy) -> Diff {
     let persistence = persistence(baseline, candidate);
-    let calls_scatter = calls_scatter(baseline, candidate);
+    let scatters = Scatters::estimate(baseline, candidate);
     let context = Context {
         baseline: SideFacts {
             facts: baseline,
             persistence,
-            calls_scatter,
+            scatters,
         },
         candidate: SideFacts {
             facts: candidate,
             persistence,
-            calls_scatter,
+            scatters,
         },
         policy,
         rates_are_comparable: header::rates_are_comparable(baseline, candidate),

@@ -4,12 +4,14 @@ use super::document::{ErrorDiff, Severity, Verdict};
 use super::judge::Evidence;
 use super::policy::Policy;
 use super::side::Side;
-use crate::facts::cell::Cell;
 use crate::stats::ratio::Ratio;
 use crate::stats::{Interval, MIN_SLICES, Test, Variance, proportion};
 
-/// Errors that either side needs for the clustered test; below, an exact one is used.
-const MIN_ERRORS: u64 = 10;
+/// Failures that a side needs for the clustered test; below, an exact one is used.
+const MIN_FAILURES: u64 = 10;
+/// Failures that both sides need together. So many more than 2 × [`MIN_FAILURES`] that the sides' difference hardly
+/// decides the test: intervals chosen because both sides have enough would hold no change too often.
+const MIN_FAILURES_TOGETHER: u64 = 40;
 
 /// The numbers, with a judgement still to come.
 pub(super) fn compare(
@@ -19,19 +21,15 @@ pub(super) fn compare(
 ) -> (ErrorDiff, Evidence) {
     let (before, after) = (baseline.error_ratio(), candidate.error_ratio());
     let difference = after - before;
-    let ratios = baseline
-        .ratio(Cell::error_sums)
-        .zip(candidate.ratio(Cell::error_sums));
-    let (few_a, few_b) = (
-        failures(baseline) < MIN_ERRORS,
-        failures(candidate) < MIN_ERRORS,
-    );
-    let tested = match &ratios {
-        Some((a, b)) if !few_a && !few_b => clustered(
+    let failures = (baseline.failures(), candidate.failures());
+    let is_many = failures.0.min(failures.1) >= MIN_FAILURES
+        && failures.0 + failures.1 >= MIN_FAILURES_TOGETHER;
+    let tested = match &baseline.errors().zip(candidate.errors()) {
+        Some((a, b)) if is_many => clustered(
             a,
             b,
-            a.variance(baseline.persistence),
-            b.variance(candidate.persistence),
+            baseline.errors_variance(a),
+            candidate.errors_variance(b),
         ),
         Some((a, b)) => exact(baseline, candidate, a, b),
         None => Tested {
@@ -73,11 +71,6 @@ pub(super) fn compare(
         test: tested.test,
     };
     (diff, evidence)
-}
-
-/// Failed or sound spans, whichever are fewer: both must be many for a normal approximation.
-fn failures(side: &Side<'_>) -> u64 {
-    side.total.errors.min(side.total.spans - side.total.errors)
 }
 
 struct Tested {
@@ -138,9 +131,9 @@ fn pooled_design_effect(sides: [(&Side<'_>, &Ratio); 2]) -> f64 {
     let (mut sum, mut failures) = (0.0, 0.0);
     for (side, ratio) in sides {
         let independent = ratio.value * (1.0 - ratio.value) / side.effective_spans();
-        let clustered = ratio.variance(side.persistence).value;
+        let clustered = side.errors_variance(ratio).value;
         if independent > 0.0 && clustered.is_finite() {
-            let weight = self::failures(side) as f64;
+            let weight = side.failures() as f64;
             sum += weight * clustered / independent;
             failures += weight;
         }

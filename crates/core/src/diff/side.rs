@@ -7,9 +7,10 @@ use crate::facts::cell::Cell;
 use crate::facts::{Exemplar, Facts, Group, KeyRole};
 use crate::stats::moderation::Scatter;
 use crate::stats::quantile::{Quantile, quantile};
+use crate::stats::rate::{self, Rate};
 use crate::stats::ratio::{Ratio, SliceSums};
 use crate::stats::time::Persistence;
-use crate::stats::{Clustering, Sample, Variance, proportion, rate};
+use crate::stats::{Clustering, Sample, Variance, proportion};
 
 /// The quantiles that are reported: name, share, and the traces they need.
 const QUANTILES: [(&str, f64, f64); 4] = [
@@ -27,8 +28,16 @@ pub(super) type Quantiles = BTreeMap<&'static str, Quantile>;
 pub(super) struct SideFacts<'a> {
     pub(super) facts: &'a Facts,
     pub(super) persistence: f64,
-    /// How calls per trace scatter between slices, over all groups.
-    pub(super) calls_scatter: Scatter,
+    pub(super) scatters: Scatters,
+}
+
+/// How slices scatter, over all groups of both sides.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scatters {
+    /// In calls per trace, of services and operations.
+    calls: Scatter,
+    /// In error ratios, of all values whose error ratios are tested by slices.
+    errors: Scatter,
 }
 
 /// A group of one side.
@@ -40,7 +49,7 @@ pub(super) struct Side<'a> {
     pub(super) slices: usize,
     /// How much of a slice's level lasts into the next slice.
     pub(super) persistence: f64,
-    calls_scatter: Scatter,
+    scatters: Scatters,
 }
 
 impl<'a> Side<'a> {
@@ -48,7 +57,7 @@ impl<'a> Side<'a> {
         let SideFacts {
             facts,
             persistence,
-            calls_scatter,
+            scatters,
         } = *side;
         Self {
             facts,
@@ -56,7 +65,7 @@ impl<'a> Side<'a> {
             total: group.total_sums(),
             slices: group.cells().count(),
             persistence,
-            calls_scatter,
+            scatters,
         }
     }
 
@@ -110,16 +119,38 @@ impl<'a> Side<'a> {
     /// The variance of [`Self::calls_per_trace`]. How often a request calls something does not follow the load, whose
     /// persistence is estimated from latency.
     pub(super) fn calls_variance(&self, calls: &Ratio) -> Variance {
-        self.calls_scatter.variance(
+        self.scatters.calls.variance(
             calls.trace_variance,
             calls.traces,
             calls.slice_variance,
             calls.slices,
+            0.0,
         )
     }
 
+    /// Failed spans over spans.
+    pub(super) fn errors(&self) -> Option<Ratio> {
+        self.ratio(Cell::error_sums)
+    }
+
+    /// The variance of [`Self::errors`].
+    pub(super) fn errors_variance(&self, errors: &Ratio) -> Variance {
+        self.scatters.errors.variance(
+            errors.trace_variance,
+            errors.traces,
+            errors.slice_variance,
+            errors.slices,
+            self.persistence,
+        )
+    }
+
+    /// Failed or sound spans, whichever are fewer: both must be many for a normal approximation.
+    pub(super) fn failures(&self) -> u64 {
+        self.total.errors.min(self.total.spans - self.total.errors)
+    }
+
     /// Spans per second.
-    pub(super) fn rate(&self) -> Option<rate::Rate> {
+    pub(super) fn rate(&self) -> Option<Rate> {
         let windows = self.facts.slicing().slices();
         let mut slices: Vec<(f64, f64, f64, f64)> = windows
             .iter()
@@ -274,21 +305,45 @@ fn calls_per_trace(facts: &Facts, group: &Group) -> Option<Ratio> {
     }))
 }
 
-/// How calls per trace scatter between slices, from all services and operations of both sides.
-pub(super) fn calls_scatter(baseline: &Facts, candidate: &Facts) -> Scatter {
-    let mut ratios = Vec::new();
-    for facts in [baseline, candidate] {
-        let keys = facts.keys().values();
-        let groups = keys
-            .filter(|key| key.role == KeyRole::GroupBy)
-            .flat_map(|key| key.groups.values());
-        for calls in groups.filter_map(|group| calls_per_trace(facts, group)) {
-            if let Some(by_slice) = calls.slice_variance {
-                ratios.push((by_slice / calls.trace_variance, calls.slices));
+/// Failures with which a group says something of how errors scatter between slices.
+const MIN_FAILURES: u64 = 5;
+
+impl Scatters {
+    /// From all groups of both sides.
+    pub(super) fn estimate(baseline: &Facts, candidate: &Facts) -> Self {
+        let (mut calls, mut errors) = (Vec::new(), Vec::new());
+        for facts in [baseline, candidate] {
+            for key in facts.keys().values() {
+                for group in key.groups.values() {
+                    errors.extend(errors_scatter(group));
+                    if key.role == KeyRole::GroupBy {
+                        let ratio = calls_per_trace(facts, group);
+                        calls.extend(ratio.as_ref().and_then(scatter_of));
+                    }
+                }
             }
         }
+        let [calls, errors] = [calls, errors].map(|mut ratios| {
+            // In order of size, so that the sum does not depend on which side is which.
+            ratios.sort_by(|a: &(f64, usize), b| a.0.total_cmp(&b.0));
+            Scatter::estimate(&ratios)
+        });
+        Self { calls, errors }
     }
-    // In order of size, so that the sum does not depend on which side is which.
-    ratios.sort_by(|a, b| a.0.total_cmp(&b.0));
-    Scatter::estimate(&ratios)
+}
+
+fn errors_scatter(group: &Group) -> Option<(f64, usize)> {
+    let (errors, spans) = group.cells().fold((0, 0), |(errors, spans), (_, cell)| {
+        (errors + cell.errors, spans + cell.spans)
+    });
+    if errors.min(spans - errors) < MIN_FAILURES {
+        return None;
+    }
+    let sums = group.cells().map(|(_, cell)| cell.error_sums());
+    scatter_of(&Ratio::estimate(sums)?)
+}
+
+/// The variance by slices over that by traces, and the number of slices.
+fn scatter_of(ratio: &Ratio) -> Option<(f64, usize)> {
+    Some((ratio.slice_variance? / ratio.trace_variance, ratio.slices))
 }

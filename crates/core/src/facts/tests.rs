@@ -54,7 +54,7 @@ fn plan() -> Plan {
 
 fn facts(samples: &[Sample]) -> Facts {
     let batches = batches(samples);
-    let index = TraceIndex::build(&batches, 0, 1);
+    let index = TraceIndex::build(&batches);
     let mut builder = FactsBuilder::new(&plan(), &batches);
     let mut assembler = Assembler::default();
     for spans in index.traces() {
@@ -268,7 +268,7 @@ fn many_of(numbers: std::ops::Range<u32>, value: impl Fn(u32) -> String) -> Fact
     }
     builder.commit().unwrap();
     let batches = builder.finish();
-    let index = TraceIndex::build(&batches, 0, 1);
+    let index = TraceIndex::build(&batches);
     let mut builder = FactsBuilder::new(&plan(), &batches);
     let mut assembler = Assembler::default();
     for spans in index.traces() {

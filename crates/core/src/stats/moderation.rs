@@ -5,6 +5,7 @@
 
 use statrs::function::gamma::digamma;
 
+use super::time::widening;
 use super::{MIN_SLICES, Variance};
 
 /// What the groups of a comparison have in common: slices scatter `ratio` times as wide (in variance) as independent
@@ -60,13 +61,26 @@ impl Scatter {
         }
     }
 
-    /// The variance of one group's estimate: the traces' own, wider where slices scatter more than traces do.
+    /// The ratio of one group, its own put together with the common one, and the degrees of freedom behind it.
+    fn moderated(&self, own: f64, slices: usize) -> (f64, f64) {
+        let own_degrees = slices as f64 - 1.0;
+        let degrees_of_freedom = own_degrees + self.degrees_of_freedom;
+        let weight = own_degrees / degrees_of_freedom;
+        (
+            weight * own + (1.0 - weight) * self.ratio,
+            degrees_of_freedom,
+        )
+    }
+
+    /// The variance of one group's estimate: the traces' own, wider where slices scatter more than traces do. What they
+    /// scatter more is due to time, and widened for `persistence` (see [`super::time`]).
     pub fn variance(
         &self,
         by_trace: f64,
         traces: f64,
         by_slice: Option<f64>,
         slices: usize,
+        persistence: f64,
     ) -> Variance {
         let alone = Variance {
             value: by_trace,
@@ -75,15 +89,12 @@ impl Scatter {
         let Some(by_slice) = by_slice.filter(|_| slices >= MIN_SLICES && by_trace > 0.0) else {
             return alone;
         };
-        let own = slices as f64 - 1.0;
-        let degrees_of_freedom = own + self.degrees_of_freedom;
-        let weight = own / degrees_of_freedom;
-        let ratio = weight * by_slice / by_trace + (1.0 - weight) * self.ratio;
+        let (ratio, degrees_of_freedom) = self.moderated(by_slice / by_trace, slices);
         if ratio <= 1.0 {
             return alone;
         }
         Variance {
-            value: by_trace * ratio,
+            value: by_trace * (1.0 + (ratio - 1.0) * widening(slices as f64, persistence)),
             degrees_of_freedom: degrees_of_freedom.min(alone.degrees_of_freedom),
         }
     }
@@ -159,7 +170,7 @@ mod tests {
         let scatter = Scatter::estimate(&groups(1.3, None));
         assert!(scatter.degrees_of_freedom > 100.0, "{scatter:?}");
         assert!((scatter.ratio - 1.3).abs() < 0.03, "{scatter:?}");
-        let variance = scatter.variance(2.0, 5_000.0, Some(8.0), 10);
+        let variance = scatter.variance(2.0, 5_000.0, Some(8.0), 10, 0.0);
         assert!((variance.value - 2.6).abs() < 0.3, "{variance:?}");
     }
 
@@ -174,7 +185,7 @@ mod tests {
         let few = Scatter::estimate(&groups(1.0, None)[..10]);
         assert_eq!(few, Scatter::UNKNOWN);
         // Nothing known of others: the larger of the two.
-        assert_eq!(few.variance(2.0, 5_000.0, Some(8.0), 10).value, 8.0);
-        assert_eq!(few.variance(2.0, 5_000.0, Some(1.0), 10).value, 2.0);
+        assert_eq!(few.variance(2.0, 5_000.0, Some(8.0), 10, 0.0).value, 8.0);
+        assert_eq!(few.variance(2.0, 5_000.0, Some(1.0), 10, 0.0).value, 2.0);
     }
 }

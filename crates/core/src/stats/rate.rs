@@ -37,12 +37,18 @@ pub fn estimate(slices: &[(f64, f64, f64, f64)]) -> Option<Rate> {
             .sum();
         dispersion = dispersion.max(pearson / (m - 1.0));
     }
+    // Poisson's variance is known; a wider one is estimated from the slices.
+    let degrees_of_freedom = if dispersion > 1.0 {
+        m - 1.0
+    } else {
+        f64::INFINITY
+    };
     Some(Rate {
         per_second: weight / seconds,
         count,
         ln_variance: Variance {
             value: dispersion * square / (weight * weight),
-            degrees_of_freedom: (m - 1.0).max(1.0),
+            degrees_of_freedom,
         },
         dispersion,
     })

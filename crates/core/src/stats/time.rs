@@ -46,7 +46,7 @@ pub fn degrees_of_freedom(slices: usize, persistence: f64) -> f64 {
 ///
 /// Var(mean) = γ₀/m·f with f = 1 + 2·Σ(1 − k/m)ρᵏ, and E(s²) = γ₀·(1 − (f − 1)/(m − 1)): s² itself comes out too
 /// small (Priestley 1981, section 5.3).
-fn widening(m: f64, persistence: f64) -> f64 {
+pub(super) fn widening(m: f64, persistence: f64) -> f64 {
     let mut factor = 1.0;
     let mut power = 1.0;
     for k in 1..m as usize {

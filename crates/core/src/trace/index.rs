@@ -27,7 +27,7 @@ pub struct TraceIndex {
     ends: Vec<usize>,
 }
 
-/// Whether a trace belongs to `part` of `parts` (see [`TraceIndex::build`]).
+/// Whether a trace belongs to `part` of `parts`, dealt by a hash of the id: for spans that are read in several passes.
 pub fn in_part(id: &TraceId, part: u64, parts: u64) -> bool {
     parts <= 1 || trace_hash(id) % parts == part
 }
@@ -56,14 +56,10 @@ struct Counted {
     spans: u32,
 }
 
-/// The number of a span whose trace belongs to another part.
-const ELSEWHERE: u32 = u32::MAX;
-
 impl TraceIndex {
-    /// Groups the spans of all traces that belong to `part` of `parts` (by a hash of the trace id), so that parts can
-    /// be worked on apart. `parts` = 1 takes all.
-    pub fn build(batches: &[SpanBatch], part: u64, parts: u64) -> Self {
-        let (numbers, traces) = count(batches, part, parts);
+    /// Groups the spans of all batches.
+    pub fn build(batches: &[SpanBatch]) -> Self {
+        let (numbers, traces) = count(batches);
         let mut order: Vec<u32> = (0..traces.len() as u32).collect();
         // Stable, because that sort is quick where the order is nearly right already.
         order.sort_by_key(|number| {
@@ -82,11 +78,9 @@ impl TraceIndex {
         let mut numbers = numbers.into_iter();
         for (batch, columns) in (0..).zip(batches) {
             for (row, number) in (0..columns.len() as u32).zip(&mut numbers) {
-                if number != ELSEWHERE {
-                    let place = &mut places[number as usize];
-                    spans[*place] = SpanRef { batch, row };
-                    *place += 1;
-                }
+                let place = &mut places[number as usize];
+                spans[*place] = SpanRef { batch, row };
+                *place += 1;
             }
         }
         Self { spans, ends }
@@ -99,8 +93,20 @@ impl TraceIndex {
 
     /// The spans of one trace after the other.
     pub fn traces(&self) -> impl Iterator<Item = &[SpanRef]> {
-        let mut start = 0;
-        self.ends.iter().map(move |end| {
+        self.part(0, 1)
+    }
+
+    /// The same for `part` of `parts`: neighbours in time, and about as many spans as in any other part, so that parts
+    /// can be worked on apart and each touches columns of its own.
+    pub fn part(&self, part: usize, parts: usize) -> impl Iterator<Item = &[SpanRef]> {
+        // Traces that end by then belong to the parts before.
+        let traces_before = |part: usize| {
+            let spans = self.spans.len() as u128 * part as u128 / parts as u128;
+            self.ends.partition_point(|end| *end as u128 <= spans)
+        };
+        let (first, last) = (traces_before(part), traces_before(part + 1));
+        let mut start = first.checked_sub(1).map_or(0, |before| self.ends[before]);
+        self.ends[first..last].iter().map(move |end| {
             let spans = &self.spans[start..*end];
             start = *end;
             spans
@@ -109,7 +115,7 @@ impl TraceIndex {
 }
 
 /// The number of every span's trace, and the traces by number.
-fn count(batches: &[SpanBatch], part: u64, parts: u64) -> (Vec<u32>, Vec<Counted>) {
+fn count(batches: &[SpanBatch]) -> (Vec<u32>, Vec<Counted>) {
     // Seeded, so that nobody can choose ids that all fall into one place.
     let hasher = RandomState::default();
     let mut table: HashTable<u32> = HashTable::new();
@@ -122,7 +128,6 @@ fn count(batches: &[SpanBatch], part: u64, parts: u64) -> (Vec<u32>, Vec<Counted
             let id = batch.trace_id(row);
             let number = match latest {
                 Some((latest, number)) if latest == id => number,
-                _ if !in_part(&id, part, parts) => ELSEWHERE,
                 _ => {
                     let entry = table.entry(
                         hasher.hash_one(id.0),
@@ -142,9 +147,6 @@ fn count(batches: &[SpanBatch], part: u64, parts: u64) -> (Vec<u32>, Vec<Counted
             };
             latest = Some((id, number));
             numbers.push(number);
-            if number == ELSEWHERE {
-                continue;
-            }
             let trace = &mut traces[number as usize];
             trace.spans += 1;
             trace.start_ns = trace.start_ns.min(batch.start_ns(row));

@@ -183,12 +183,18 @@ fn the_index_groups_by_trace_and_parts_cover_all() {
     }
     builder.commit().unwrap();
     let batches = builder.finish();
-    let index = TraceIndex::build(&batches, 0, 1);
-    assert_eq!(index.traces().count(), 17);
-    let parts: usize = (0..3)
-        .map(|part| TraceIndex::build(&batches, part, 3).traces().count())
-        .sum();
-    assert_eq!(parts, 17);
+    let index = TraceIndex::build(&batches);
+    let all: Vec<_> = index.traces().collect();
+    assert_eq!(all.len(), 17);
+    for parts in [1, 3, 17, 40] {
+        let part = |part| index.part(part, parts);
+        assert_eq!((0..parts).flat_map(part).collect::<Vec<_>>(), all);
+        let most = (0..parts).map(|part| index.part(part, parts).count()).max();
+        assert!(
+            most <= Some(17usize.div_ceil(parts) + 1),
+            "{parts}: {most:?}"
+        );
+    }
     for trace in index.traces() {
         let ids: Vec<_> = trace
             .iter()
@@ -213,7 +219,7 @@ fn traces_come_by_start_whatever_order_their_spans_are_in() {
         }
         builder.commit().unwrap();
         let batches = builder.finish();
-        let index = TraceIndex::build(&batches, 0, 1);
+        let index = TraceIndex::build(&batches);
         let id = |spans: &[SpanRef]| batches[0].trace_id(spans[0].row as usize).0[0];
         index.traces().map(id).collect::<Vec<_>>()
     };

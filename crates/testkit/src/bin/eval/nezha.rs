@@ -1,6 +1,6 @@
 //! Labelled real traces (Nezha, FSE 2023): every pair must end well, and what is said of fault-free halves of a minute.
 //!
-//! The data is not part of this project; without it this part says so and is left out.
+//! The data is not part of this project.
 
 use std::fmt::Write as _;
 use std::io::Read as _;
@@ -42,13 +42,8 @@ struct Label {
 /// Compares every case in `folder`.
 pub(crate) fn evaluate(folder: &Path) -> anyhow::Result<String> {
     let path = folder.join("cases.json");
-    if !path.exists() {
-        return Ok(format!(
-            "### Labelled real traces\n\nSkipped: there is no `{}`.\n",
-            path.display()
-        ));
-    }
-    let cases: Cases = serde_json::from_str(&std::fs::read_to_string(&path)?)?;
+    let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    let cases: Cases = serde_json::from_str(&text)?;
     let mut cases_out = String::from(
         "| case | fault | expected | named first | confidence | second | sentence |\n|---|---|---|---|---|---|---|\n",
     );

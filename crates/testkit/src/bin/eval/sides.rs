@@ -20,7 +20,7 @@ pub(crate) fn facts_in(batches: [&[SpanBatch]; 2], ranges: &[Vec<Window>; 2]) ->
             group_by: Vec::new(),
             paths: true,
         };
-        take(batches[side], &plan, &Selection::default(), 0, 1).facts
+        take(batches[side], &plan, &Selection::default()).facts
     };
     [facts(0), facts(1)]
 }
