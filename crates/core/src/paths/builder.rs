@@ -6,11 +6,13 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use super::anatomy::Anatomy;
+use super::bands::{Band, SampledTrace};
 use super::graph::{GraphFinder, GraphItem};
 use super::label::{Label, NodeKind};
 use super::labeler::{EMPTY, LabelCode, Labeler};
-use super::open_node::{OpenNode, TraceSums};
-use super::tree::{PathCell, PathId, PathNode, PathTree};
+use super::open_node::{OpenNode, Request};
+use super::signature::{Signature, add_calls};
+use super::tree::{PathId, PathNode, PathTree};
 use crate::model::SpanBatch;
 use crate::trace::Trace;
 
@@ -58,6 +60,10 @@ pub(crate) struct PathBuilder {
     /// For a call span, the span in another service that answers.
     callee: Vec<u32>,
     touched: Vec<u32>,
+    /// The labels of a span's children, each once.
+    child_labels: Vec<u32>,
+    /// The labels of every signature.
+    signatures: HashMap<Signature, Vec<u32>, FixedState>,
 }
 
 impl PathBuilder {
@@ -79,6 +85,8 @@ impl PathBuilder {
             local_ns: Vec::new(),
             callee: Vec::new(),
             touched: Vec::new(),
+            child_labels: Vec::new(),
+            signatures: HashMap::default(),
         }
     }
 
@@ -112,11 +120,24 @@ impl PathBuilder {
             &mut self.labeler,
             &mut graph_call,
         );
-        self.descend(trace);
-        self.add_sums(trace);
-        let failed = trace.root().is_some_and(|root| spans[root].is_error);
+        self.descend(trace, slice);
+        self.add_sums(trace, slice, weight);
+        let root = trace.root();
+        let took =
+            |root: usize| Band::of_ns(self.anatomy.parts()[root].duration_ns().max(0) as u64);
+        let request = Request {
+            weight,
+            failed: root.is_some_and(|root| spans[root].is_error),
+            band: root.map(took),
+            trace: SampledTrace {
+                hash: trace.hash,
+                trace_id: trace.id,
+            },
+        };
         for node in self.touched.drain(..) {
-            self.nodes[node as usize].end_trace(slice, weight, failed);
+            let node = &mut self.nodes[node as usize];
+            let is_request = self.labeler.code(node.label).kind == NodeKind::Request;
+            node.end_trace(&request, is_request);
         }
         self.spans_seen += spans.len() as u64;
     }
@@ -231,7 +252,7 @@ impl PathBuilder {
     }
 
     /// Finds every span's node, from the tops down.
-    fn descend(&mut self, trace: &Trace<'_>) {
+    fn descend(&mut self, trace: &Trace<'_>, slice: u32) {
         self.at.clear();
         self.at.resize(trace.spans.len(), NONE);
         for place in 0..self.anatomy.by_depth().len() {
@@ -243,10 +264,12 @@ impl PathBuilder {
                     let top = self.link(NONE, top);
                     if top != NONE {
                         let part = self.anatomy.parts()[index];
-                        let sums = &mut self.nodes[top as usize].trace;
-                        if sums.spans == 0 {
+                        let node = &mut self.nodes[top as usize];
+                        if node.trace.spans == 0 {
+                            node.begin_trace(slice);
                             self.touched.push(top);
                         }
+                        let sums = &mut node.trace;
                         sums.spans += 1;
                         sums.errors += u32::from(trace.spans[index].is_error);
                         sums.duration_ns += part.duration_ns();
@@ -345,23 +368,14 @@ impl PathBuilder {
         let is_awaited = !self.labeler.code(label).is_async
             && (parent == NONE || self.nodes[parent as usize].is_awaited);
         let number = self.nodes.len() as u32;
-        self.nodes.push(OpenNode {
-            parent,
-            label,
-            depth,
-            is_awaited,
-            slice: 0,
-            cell: PathCell::default(),
-            cells: Vec::new(),
-            trace: TraceSums::default(),
-            latest_parent: 0,
-        });
+        self.nodes
+            .push(OpenNode::new(parent, label, depth, is_awaited));
         self.by_link.insert((parent, label), number);
         number
     }
 
     /// Adds every span to the sums of its node.
-    fn add_sums(&mut self, trace: &Trace<'_>) {
+    fn add_sums(&mut self, trace: &Trace<'_>, slice: u32, weight: f64) {
         for (index, span) in trace.spans.iter().enumerate() {
             let at = self.at[index];
             if at == NONE {
@@ -373,13 +387,19 @@ impl PathBuilder {
                 let child = *child as usize;
                 trace.spans[child].is_error && !self.anatomy.parts()[child].is_async
             });
+            let is_childless = children.is_empty();
+            let signature = self.signature(index, at);
             let node = &mut self.nodes[at as usize];
-            let sums = &mut node.trace;
-            if sums.spans == 0 {
+            if node.trace.spans == 0 {
+                node.begin_trace(slice);
                 self.touched.push(at);
             }
+            if let Some(signature) = signature {
+                node.add_signature(signature, weight);
+            }
+            let sums = &mut node.trace;
             sums.spans += 1;
-            sums.childless += u32::from(children.is_empty());
+            sums.childless += u32::from(is_childless);
             sums.errors += u32::from(span.is_error);
             sums.origins += u32::from(span.is_error && !child_failed);
             sums.exclusive_ns += part.exclusive_ns;
@@ -393,6 +413,26 @@ impl PathBuilder {
                 node.latest_parent = parent;
             }
         }
+    }
+
+    /// Which children a span of a service's work has; `None` where it has none.
+    fn signature(&mut self, index: usize, at: u32) -> Option<Signature> {
+        let children = self.anatomy.children(index);
+        let node = &self.nodes[at as usize];
+        if children.is_empty() || self.labeler.code(node.label).kind != NodeKind::Work {
+            return None;
+        }
+        let labels = &mut self.child_labels;
+        labels.clear();
+        labels.extend(children.iter().map(|child| self.labels[*child as usize]));
+        labels.sort_unstable();
+        labels.dedup();
+        let hashes = labels.iter().map(|label| self.labeler.hash(*label));
+        let signature = Signature::of_hashes(hashes);
+        if !self.signatures.contains_key(&signature) {
+            self.signatures.insert(signature, labels.clone());
+        }
+        Some(signature)
     }
 
     /// The number of labels so far.
@@ -414,7 +454,7 @@ impl PathBuilder {
         let mut ids: Vec<(PathId, PathId)> = Vec::with_capacity(self.nodes.len());
         let mut nodes = BTreeMap::new();
         for node in &mut self.nodes {
-            node.keep_cell();
+            node.keep_slice();
             let parent = (node.parent != NONE).then(|| ids[node.parent as usize]);
             let label = &labels[node.label as usize];
             let id = PathId::below(parent.map(|(id, _)| id), label);
@@ -427,10 +467,28 @@ impl PathBuilder {
                 depth: node.depth,
                 is_awaited: node.is_awaited,
                 cells: std::mem::take(&mut node.cells),
+                signatures: by_slice(&node.kept_signatures),
+                bands: std::mem::take(&mut node.bands),
+                strata: std::mem::take(&mut node.strata),
             };
             nodes.insert(id, node);
         }
         let items = self.graph.finish(&self.labeler);
-        (PathTree::new(nodes, self.overflow_spans), labels, items)
+        let signatures = self.signatures.into_iter().map(|(signature, children)| {
+            let children = children.iter().map(|label| labels[*label as usize].clone());
+            let mut children: Vec<Label> = children.collect();
+            children.sort_unstable();
+            (signature, children)
+        });
+        let tree = PathTree::new(nodes, signatures.collect(), self.overflow_spans);
+        (tree, labels, items)
     }
+}
+
+fn by_slice(kept: &[(u32, Signature, f64)]) -> BTreeMap<u32, Vec<(Signature, f64)>> {
+    let mut all: BTreeMap<u32, Vec<(Signature, f64)>> = BTreeMap::new();
+    for (slice, signature, calls) in kept {
+        add_calls(all.entry(*slice).or_default(), *signature, *calls);
+    }
+    all
 }

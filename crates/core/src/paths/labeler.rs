@@ -7,6 +7,7 @@ use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashTable};
 
 use super::label::{Label, NodeKind, bare_method, normalized};
+use super::tree::PathId;
 use crate::model::{SpanBatch, TextColumn};
 use crate::trace::SpanRef;
 
@@ -80,6 +81,8 @@ struct BatchCodes {
 pub(super) struct Labeler {
     texts: Texts,
     labels: Vec<LabelCode>,
+    /// For every label a hash that does not depend on this labeler; 0 until it is asked for.
+    hashes: Vec<u64>,
     numbers: HashMap<LabelCode, u32, FixedState>,
     /// For every operation, the work label it was met with last.
     latest_work: Vec<(LabelCode, u32)>,
@@ -94,6 +97,7 @@ impl Labeler {
         Self {
             texts,
             labels: Vec::new(),
+            hashes: Vec::new(),
             numbers: HashMap::default(),
             latest_work: Vec::new(),
             operations_of: HashMap::default(),
@@ -204,6 +208,18 @@ impl Labeler {
 
     pub(super) fn code(&self, label: u32) -> LabelCode {
         self.labels[label as usize]
+    }
+
+    /// A hash of a label's text.
+    pub(super) fn hash(&mut self, label: u32) -> u64 {
+        let place = label as usize;
+        if place >= self.hashes.len() {
+            self.hashes.resize(place + 1, 0);
+        }
+        if self.hashes[place] == 0 {
+            self.hashes[place] = PathId::below(None, &self.label(label)).low();
+        }
+        self.hashes[place]
     }
 
     pub(super) fn len(&self) -> usize {

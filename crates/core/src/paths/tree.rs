@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::bands::{BandSums, Stratum, add_band, add_stratum};
 use super::label::{Label, NodeKind};
+use super::signature::{Signature, add_calls};
 use crate::trace::mix;
 
 /// Identifies a path: a hash of the labels from the request down.
@@ -30,6 +32,11 @@ impl PathId {
         add(label.peer.as_bytes());
         add(label.operation.as_bytes());
         Self(u128::from(a) << 64 | u128::from(b))
+    }
+
+    /// Half of it.
+    pub(super) fn low(self) -> u64 {
+        self.0 as u64
     }
 }
 
@@ -120,6 +127,12 @@ pub struct PathNode {
     pub is_awaited: bool,
     /// Slice number and cell, by slice.
     pub cells: Vec<(u32, PathCell)>,
+    /// Of work: Σ w·(calls with that set of children), by slice; calls without any child are in none.
+    pub signatures: BTreeMap<u32, Vec<(Signature, f64)>>,
+    /// Its time by the duration of its request, shortest first; empty where nothing waits for it.
+    pub bands: Vec<BandSums>,
+    /// Of a request: its traces by duration and outcome, shortest first.
+    pub strata: Vec<Stratum>,
 }
 
 impl PathNode {
@@ -129,12 +142,38 @@ impl PathNode {
         self.cells.iter().for_each(|(_, cell)| total.merge(cell));
         total
     }
+
+    /// Σ w·(calls with that set of children), over all slices.
+    pub fn total_signatures(&self) -> BTreeMap<Signature, f64> {
+        let mut total = BTreeMap::new();
+        for (signature, calls) in self.signatures.values().flatten() {
+            *total.entry(*signature).or_default() += calls;
+        }
+        total
+    }
+
+    /// A node of the same path that has no sums yet.
+    fn emptied(&self) -> Self {
+        Self {
+            parent: self.parent,
+            top: self.top,
+            label: self.label.clone(),
+            depth: self.depth,
+            is_awaited: self.is_awaited,
+            cells: Vec::new(),
+            signatures: BTreeMap::new(),
+            bands: Vec::new(),
+            strata: Vec::new(),
+        }
+    }
 }
 
 /// All paths of a set of traces.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PathTree {
     nodes: BTreeMap<PathId, PathNode>,
+    /// The labels of every signature.
+    signatures: BTreeMap<Signature, Vec<Label>>,
     /// Raw spans of paths past the cap, which were not told apart.
     pub overflow_spans: u64,
 }
@@ -151,21 +190,46 @@ impl PathTree {
         self.nodes.iter().filter(is_request)
     }
 
-    pub(super) fn new(nodes: BTreeMap<PathId, PathNode>, overflow_spans: u64) -> Self {
+    pub(super) fn new(
+        nodes: BTreeMap<PathId, PathNode>,
+        signatures: BTreeMap<Signature, Vec<Label>>,
+        overflow_spans: u64,
+    ) -> Self {
         Self {
             nodes,
+            signatures,
             overflow_spans,
         }
+    }
+
+    /// The child labels that a signature stands for, in order; `None` for [`Signature::OTHER`].
+    pub fn children(&self, signature: Signature) -> Option<&[Label]> {
+        self.signatures.get(&signature).map(Vec::as_slice)
     }
 
     /// Adds another tree whose slice i is this one's slice `slice_of[i]`.
     pub(crate) fn merge(&mut self, other: &Self, slice_of: &[usize]) {
         self.overflow_spans += other.overflow_spans;
+        for (signature, children) in &other.signatures {
+            self.signatures
+                .entry(*signature)
+                .or_insert_with(|| children.clone());
+        }
         for (id, node) in &other.nodes {
-            let mine = self.nodes.entry(*id).or_insert_with(|| PathNode {
-                cells: Vec::new(),
-                ..node.clone()
-            });
+            let mine = self.nodes.entry(*id).or_insert_with(|| node.emptied());
+            for (slice, signatures) in &node.signatures {
+                let slice = slice_of[*slice as usize] as u32;
+                let mine = mine.signatures.entry(slice).or_default();
+                for (signature, calls) in signatures {
+                    add_calls(mine, *signature, *calls);
+                }
+            }
+            node.bands
+                .iter()
+                .for_each(|b| add_band(&mut mine.bands, *b));
+            node.strata
+                .iter()
+                .for_each(|s| add_stratum(&mut mine.strata, s));
             for (slice, cell) in &node.cells {
                 let slice = slice_of[*slice as usize] as u32;
                 match mine.cells.binary_search_by_key(&slice, |(s, _)| *s) {
@@ -178,8 +242,15 @@ impl PathTree {
 
     /// Renumbers slices: slice i becomes `slice_of[i]`, which must keep their order.
     pub(crate) fn renumber(&mut self, slice_of: &[usize]) {
-        for (slice, _) in self.nodes.values_mut().flat_map(|node| &mut node.cells) {
-            *slice = slice_of[*slice as usize] as u32;
+        let renumbered = |slice: u32| slice_of[slice as usize] as u32;
+        for node in self.nodes.values_mut() {
+            for (slice, _) in &mut node.cells {
+                *slice = renumbered(*slice);
+            }
+            let signatures = std::mem::take(&mut node.signatures).into_iter();
+            node.signatures = signatures
+                .map(|(s, calls)| (renumbered(s), calls))
+                .collect();
         }
     }
 }
