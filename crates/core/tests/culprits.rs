@@ -63,6 +63,26 @@ fn check_sums(sides: &[Facts; 2], diff: &Diff) {
     }
     let a = &diff.attribution;
     assert!(a.remainder_ns.abs() < 1e-6 * a.mean_ns.candidate, "{a:?}");
+    assert!(!a.bands.is_empty());
+    for band in &a.bands {
+        assert!(
+            band.remainder_ns.abs() < 1e-6 * band.mean_ns.candidate,
+            "{band:?}"
+        );
+    }
+    if a.bands.len() < 5 {
+        return;
+    }
+    // Bands are shares of all requests, so their means add up to the mean of all.
+    let whole: f64 = a
+        .bands
+        .iter()
+        .map(|b| (b.to_share - b.from_share) * b.mean_ns.candidate)
+        .sum();
+    assert!(
+        (whole - a.mean_ns.candidate).abs() < 1e-6 * whole,
+        "{whole}"
+    );
 }
 
 fn named(diff: &Diff) -> Vec<(&str, Confidence)> {

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use super::culprits::Ranking;
 use super::document::{DOCUMENT_VERSION, Diff, GroupDiff, KeyDiff, LeftOut, RateDiff, Sides};
 use super::judge::Evidence;
 use super::policy::Policy;
 use super::side::{Scatters, Side, SideFacts, persistence};
-use super::{calls, culprits, errors, findings, graph, header, latency, mix, sentence, values};
+use super::{
+    calls, culprits, errors, findings, graph, header, latency, mix, sentence, structure, values,
+};
 use crate::facts::{ENDPOINT, Facts, Key, KeyRole, OPERATION, SERVICE};
 use crate::stats::fdr::benjamini_hochberg;
 
@@ -56,7 +59,11 @@ pub fn compare(baseline: &Facts, candidate: &Facts, policy: &Policy) -> Diff {
     keys.sort_by(|a, b| key_order(a).cmp(&key_order(b)));
     let quality = header::build(baseline, candidate, persistence, &keys);
     let findings = findings::collect(&keys, quality.can_confirm);
-    let (culprits, attribution) = culprits::rank(&context.baseline, &context.candidate);
+    let Ranking {
+        culprits,
+        attribution,
+        branches,
+    } = culprits::rank(&context.baseline, &context.candidate);
     let sentence = sentence::write(&keys, &findings, &culprits, &quality);
     Diff {
         version: DOCUMENT_VERSION,
@@ -66,6 +73,7 @@ pub fn compare(baseline: &Facts, candidate: &Facts, policy: &Policy) -> Diff {
         findings,
         culprits,
         attribution,
+        structure: structure::compare(baseline, candidate, &branches, &policy.values),
         graph: graph::compare(&context.baseline, &context.candidate, policy),
         keys,
         left_out,

@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::culprits::{Attribution, Culprit};
 use super::graph::GraphDiff;
 use super::policy::Policy;
+use super::structure::StructureDiff;
 use crate::facts::{KeyRole, Other, Quality};
 use crate::model::Window;
 use crate::stats::Interval;
@@ -35,6 +36,8 @@ pub struct Diff {
     pub culprits: Vec<Culprit>,
     /// Where the change of the mean request duration comes from.
     pub attribution: Attribution,
+    /// How requests are made up, and what changed about it.
+    pub structure: StructureDiff,
     /// Who calls whom, and what changed about it; `null` where facts were taken without the call tree.
     pub graph: Option<GraphDiff>,
     /// The keys: entry points first, then those asked for, then those found.

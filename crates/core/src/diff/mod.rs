@@ -15,13 +15,14 @@ mod mix;
 mod policy;
 mod sentence;
 mod side;
+mod structure;
 pub mod text;
 mod values;
 
 pub use compare::compare;
 pub use culprits::{
     Attribution, BranchChange, Confidence, Culprit, CulpritEvidence, EdgeName, FailureRise,
-    LedgerEntry,
+    LedgerEntry, NodeChange, TailBand,
 };
 pub use document::*;
 pub use graph::{
@@ -29,6 +30,8 @@ pub use graph::{
     GraphSummary, GraphTime,
 };
 pub use policy::{CallPolicy, ErrorPolicy, LatencyPolicy, Policy, PolicyError, ValuePolicy};
+
+pub use structure::{BranchingShift, ChildSet, StructureChange, StructureDiff, StructureKind};
 
 #[cfg(test)]
 mod tests;

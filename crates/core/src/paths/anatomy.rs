@@ -30,6 +30,8 @@ pub struct Part {
     pub exclusive_ns: i64,
     /// Time on the critical path of its tree.
     pub critical_ns: i64,
+    /// Whether it waited for at least two children, and if so whether two of them ran at the same time.
+    pub overlap: Option<bool>,
 }
 
 impl Part {
@@ -62,7 +64,9 @@ impl Anatomy {
         self.place(trace.spans, service);
         self.sort_children();
         for index in 0..trace.spans.len() {
-            self.parts[index].exclusive_ns = self.exclusive_ns(index);
+            let (exclusive_ns, overlap) = self.own_time(index);
+            let part = &mut self.parts[index];
+            (part.exclusive_ns, part.overlap) = (exclusive_ns, overlap);
         }
         for index in 0..trace.spans.len() {
             if trace.spans[index].parent().is_none() || self.parts[index].is_async {
@@ -176,20 +180,26 @@ impl Anatomy {
         }
     }
 
-    /// Duration less the union of the synchronous children.
-    fn exclusive_ns(&self, index: usize) -> i64 {
+    /// Duration less the union of the synchronous children, and whether these overlap by more than siblings on the
+    /// critical path may.
+    fn own_time(&self, index: usize) -> (i64, Option<bool>) {
         let part = self.parts[index];
+        let tolerance = part.duration_ns() / TOLERANCE_SHARE;
         let mut free_from = part.end_ns;
         let mut free = 0;
+        let (mut waited_for, mut overlaps) = (0, false);
         for child in self.children(index) {
             let child = &self.parts[*child as usize];
             if child.is_async {
                 continue;
             }
+            overlaps |= waited_for > 0 && child.end_ns.saturating_sub(tolerance) > free_from;
+            waited_for += 1;
             free += free_from.saturating_sub(child.end_ns).max(0);
             free_from = free_from.min(child.start_ns);
         }
-        free + free_from.saturating_sub(part.start_ns).max(0)
+        let exclusive_ns = free + free_from.saturating_sub(part.start_ns).max(0);
+        (exclusive_ns, (waited_for > 1).then_some(overlaps))
     }
 
     /// The critical path of the tree below `top`: from its end backwards, always into the child that ended last.

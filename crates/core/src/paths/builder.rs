@@ -402,6 +402,8 @@ impl PathBuilder {
             sums.childless += u32::from(is_childless);
             sums.errors += u32::from(span.is_error);
             sums.origins += u32::from(span.is_error && !child_failed);
+            sums.branching += u32::from(part.overlap.is_some());
+            sums.overlapping += u32::from(part.overlap == Some(true));
             sums.exclusive_ns += part.exclusive_ns;
             sums.critical_ns += part.critical_ns;
             sums.critical_calls += u32::from(part.critical_ns > 0);

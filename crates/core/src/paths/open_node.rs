@@ -33,6 +33,8 @@ pub(super) struct TraceSums {
     pub(super) childless: u32,
     pub(super) errors: u32,
     pub(super) origins: u32,
+    pub(super) branching: u32,
+    pub(super) overlapping: u32,
     pub(super) critical_calls: u32,
     pub(super) exclusive_ns: i64,
     pub(super) critical_ns: i64,
@@ -105,6 +107,8 @@ impl OpenNode {
         if request.failed {
             cell.origins_reaching += w * f64::from(sums.origins);
         }
+        cell.branching += w * f64::from(sums.branching);
+        cell.overlapping += w * f64::from(sums.overlapping);
         cell.exclusive_ns += w * sums.exclusive_ns as f64;
         cell.critical_ns += w * t;
         cell.critical_squared += w * w * t * t;

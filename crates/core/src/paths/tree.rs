@@ -68,6 +68,10 @@ pub struct PathCell {
     pub origins: f64,
     /// The same, of traces whose request failed.
     pub origins_reaching: f64,
+    /// Σ w·(spans that waited for at least two children).
+    pub branching: f64,
+    /// Σ w·(those of them with two children that ran at the same time).
+    pub overlapping: f64,
     /// Σ w·(exclusive time).
     pub exclusive_ns: f64,
     /// Σ w·t.
@@ -101,6 +105,8 @@ impl PathCell {
         self.errors += o.errors;
         self.origins += o.origins;
         self.origins_reaching += o.origins_reaching;
+        self.branching += o.branching;
+        self.overlapping += o.overlapping;
         self.exclusive_ns += o.exclusive_ns;
         self.critical_ns += o.critical_ns;
         self.critical_squared += o.critical_squared;

@@ -11,6 +11,7 @@ pub mod quantile;
 pub mod rate;
 pub mod ratio;
 mod sample;
+pub mod strata;
 pub mod theta;
 pub mod time;
 

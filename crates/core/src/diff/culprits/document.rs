@@ -96,6 +96,39 @@ pub struct Attribution {
     pub remainder_ns: f64,
     /// The nodes with the largest changes, either way; at most twenty.
     pub nodes: Vec<LedgerEntry>,
+    /// The same for requests by how long they took compared with others of their side: fast ones, slow ones, the
+    /// slowest. Bands with fewer than 20 traces on a side are left out. The mix of requests is not kept apart here.
+    pub bands: Vec<TailBand>,
+}
+
+/// The change of the mean duration of the requests between two shares of all, ordered by duration.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct TailBand {
+    /// The share of the side's requests that are shorter (0–1).
+    pub from_share: f64,
+    /// The share that are shorter or belong to the band (0–1).
+    pub to_share: f64,
+    /// Mean duration, in nanoseconds.
+    pub mean_ns: Sides<f64>,
+    /// Candidate − baseline, in nanoseconds.
+    pub difference_ns: f64,
+    /// The nodes with the largest changes, either way; at most five.
+    pub nodes: Vec<NodeChange>,
+    /// What all other nodes explain, in nanoseconds.
+    pub other_nodes_ns: f64,
+    /// What is left: rounding, and paths past the limits.
+    pub remainder_ns: f64,
+}
+
+/// The change of one node's time per request of a band.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct NodeChange {
+    /// The node.
+    pub node: Label,
+    /// Time on the critical path per request, in nanoseconds.
+    pub time_ns: Sides<f64>,
+    /// Candidate − baseline, in nanoseconds.
+    pub difference_ns: f64,
 }
 
 /// One node's part of the change of the mean request. Times are on the critical path, per request, in nanoseconds.

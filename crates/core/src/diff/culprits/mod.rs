@@ -7,6 +7,7 @@ mod ledger;
 mod owner;
 mod shift;
 mod structure;
+mod tail;
 mod told;
 mod words;
 
@@ -18,7 +19,7 @@ use self::failures::Failing;
 use self::ledger::{Entry, Ledger};
 use self::owner::Owners;
 use self::shift::Shift;
-use self::structure::Branch;
+pub(super) use self::structure::Branch;
 use self::told::{attribution, culprit};
 use super::side::{Side, SideFacts};
 use crate::paths::{Label, NodeKind};
@@ -90,11 +91,18 @@ impl Group {
     }
 }
 
-/// Ranks services, best first, nobody where the evidence is thin; and takes the change of the mean apart.
-pub(super) fn rank(
-    baseline: &SideFacts<'_>,
-    candidate: &SideFacts<'_>,
-) -> (Vec<Culprit>, Attribution) {
+/// What is said of services.
+pub(super) struct Ranking {
+    /// Best first, nobody where the evidence is thin.
+    pub(super) culprits: Vec<Culprit>,
+    /// The change of the mean request, taken apart.
+    pub(super) attribution: Attribution,
+    /// Calls that are made more or less often than before.
+    pub(super) branches: Vec<Branch>,
+}
+
+/// Ranks services, and takes the change of the mean apart.
+pub(super) fn rank(baseline: &SideFacts<'_>, candidate: &SideFacts<'_>) -> Ranking {
     let ledger = ledger::build(baseline, candidate);
     let (branches, replaced) = structure::changes(baseline.facts, candidate.facts);
     let failing = failures::rises(baseline.facts, candidate.facts, &replaced);
@@ -128,7 +136,12 @@ pub(super) fn rank(
         .map(|(service, suspect)| culprit(service, suspect, &ledger, factor, all_shares))
         .collect();
     culprits.sort_by(|a, b| b.score.total_cmp(&a.score));
-    (culprits, attribution(&ledger))
+    let bands = tail::bands(baseline.facts.paths(), candidate.facts.paths());
+    Ranking {
+        culprits,
+        attribution: attribution(&ledger, bands),
+        branches,
+    }
 }
 
 fn add_slowness(

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::document::BranchChange;
 use crate::facts::Facts;
 use crate::paths::{Label, NodeKind, PathNode};
+use crate::stats::strata::{StrataTest, Stratum};
 
 /// Standard errors that a change must exceed, over all types of requests and within a single one, of which there are
 /// many; and the share of the parent's calls.
@@ -22,17 +23,17 @@ const ABSENT: f64 = 0.02;
 
 /// A change of how often a parent has a child.
 #[derive(Debug, Clone)]
-pub(super) struct Branch {
+pub(in crate::diff) struct Branch {
     /// The parent.
-    pub(super) parent: Label,
+    pub(in crate::diff) parent: Label,
     /// The child; `None` for "no child at all".
-    pub(super) child: Option<Label>,
+    pub(in crate::diff) child: Option<Label>,
     /// Change of the share of the parent's calls that have the child.
-    pub(super) effect: f64,
+    pub(in crate::diff) effect: f64,
     /// The share before and after.
-    pub(super) shares: [f64; 2],
+    pub(in crate::diff) shares: [f64; 2],
     /// The change in standard errors.
-    pub(super) z: f64,
+    pub(in crate::diff) z: f64,
 }
 
 impl Branch {
@@ -134,50 +135,11 @@ fn branching(facts: &Facts) -> Branching<'_> {
     all
 }
 
-/// One stratum: calls of either side and the share of them that has the child.
-#[derive(Debug, Clone, Copy)]
-struct Stratum {
-    n: [f64; 2],
-    share: [f64; 2],
-}
-
-/// What a test over strata says.
-#[derive(Debug, Clone, Copy)]
-struct Tested {
-    z: f64,
-    effect: f64,
-    shares: [f64; 2],
-}
-
-/// Cochran–Mantel–Haenszel over strata, with continuity correction; the effect is the Mantel–Haenszel risk difference.
-fn test(strata: &[Stratum]) -> Option<Tested> {
-    let (mut excess, mut variance) = (0.0, 0.0);
-    let (mut shares, mut weights) = ([0.0; 2], 0.0);
-    for s in strata {
-        let n = s.n[0] + s.n[1];
-        if s.n[0] < 1.0 || s.n[1] < 1.0 {
-            continue;
-        }
-        let with = s.n[0] * s.share[0] + s.n[1] * s.share[1];
-        excess += s.n[1] * s.share[1] - s.n[1] * with / n;
-        variance += s.n[0] * s.n[1] * with * (n - with) / (n * n * (n - 1.0).max(1.0));
-        let weight = s.n[0] * s.n[1] / n;
-        shares[0] += weight * s.share[0];
-        shares[1] += weight * s.share[1];
-        weights += weight;
-    }
+/// The test over strata, where there are calls enough.
+fn test(strata: &[Stratum]) -> Option<StrataTest> {
     let calls = |side: usize| strata.iter().map(|s| s.n[side]).sum::<f64>();
     let has_few = (0..2).any(|side| calls(side) < MIN_CALLS[side]);
-    if weights <= 0.0 || variance <= 0.0 || has_few {
-        return None;
-    }
-    let shares = shares.map(|s| s / weights);
-    let z = (excess.abs() - 0.5).max(0.0) / variance.sqrt();
-    Some(Tested {
-        z: z.copysign(excess),
-        effect: shares[1] - shares[0],
-        shares,
-    })
+    StrataTest::new(strata).filter(|_| !has_few)
 }
 
 /// A request that aborts before it calls anyone is of another type than before: more calls without any child than
@@ -185,7 +147,7 @@ fn test(strata: &[Stratum]) -> Option<Tested> {
 fn aborts(
     types_a: &BTreeMap<&Label, Calls<'_>>,
     types_b: &BTreeMap<&Label, Calls<'_>>,
-) -> Option<Tested> {
+) -> Option<StrataTest> {
     let by_root = |types: &BTreeMap<&Label, Calls<'_>>| {
         let mut roots: BTreeMap<(String, String), [f64; 3]> = BTreeMap::new();
         for (label, calls) in types {

@@ -1,6 +1,6 @@
 //! Culprits and the change of the mean, as the document tells them.
 
-use super::document::{Attribution, Confidence, Culprit, EdgeName, LedgerEntry};
+use super::document::{Attribution, Confidence, Culprit, EdgeName, LedgerEntry, TailBand};
 use super::ledger::{Entry, Ledger};
 use super::{CONFIDENT_SCORE, MIN_SHARE, Suspect, words};
 use crate::paths::NodeKind;
@@ -96,7 +96,7 @@ fn entry(e: &Entry) -> LedgerEntry {
 const NODES: usize = 20;
 
 /// The change of the mean as it is told.
-pub(super) fn attribution(ledger: &Ledger) -> Attribution {
+pub(super) fn attribution(ledger: &Ledger, bands: Vec<TailBand>) -> Attribution {
     let [baseline, candidate] = ledger.mean_ns;
     let nodes_ns: f64 = ledger.entries.iter().map(|e| e.change.difference).sum();
     let mut nodes: Vec<&Entry> = ledger.entries.iter().collect();
@@ -111,5 +111,6 @@ pub(super) fn attribution(ledger: &Ledger) -> Attribution {
         nodes_ns,
         remainder_ns: candidate - baseline - ledger.mix_ns - nodes_ns,
         nodes: nodes.into_iter().take(NODES).map(entry).collect(),
+        bands,
     }
 }

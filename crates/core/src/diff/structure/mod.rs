@@ -1,0 +1,109 @@
+//! How requests are made up: calls that are new, gone, repeated, moved, made side by side or one after the other.
+//!
+//! Everything is told at the highest place where it happens: what is below a new call is new with it.
+
+mod branching;
+mod counts;
+mod document;
+mod links;
+mod words;
+
+use std::collections::BTreeSet;
+
+pub use self::document::*;
+use super::culprits::Branch;
+use super::document::Sides;
+use super::policy::ValuePolicy;
+use crate::facts::Facts;
+use crate::paths::{Label, NodeKind};
+use crate::stats::distribution::normal_two_sided;
+
+/// Changes that are told.
+const LISTED: usize = 50;
+/// A cache is lost where a call was made in a smaller share of its parent's calls than this, and is made in a share
+/// larger by this.
+const CACHED: f64 = 0.5;
+const LOST: f64 = 0.25;
+
+/// A change before it is put into words.
+#[derive(Debug, Clone, PartialEq)]
+struct Change {
+    kind: StructureKind,
+    parent: Label,
+    child: Option<Label>,
+    other: Option<Label>,
+    values: [f64; 2],
+    p: Option<f64>,
+}
+
+impl Change {
+    /// The other parent and child that the change tells of too.
+    fn third(&self) -> Option<(Label, Option<Label>)> {
+        let other = self.other.clone()?;
+        Some(match self.kind {
+            StructureKind::Moved => (other, self.child.clone()),
+            _ => (self.parent.clone(), Some(other)),
+        })
+    }
+
+    fn told(self) -> StructureChange {
+        StructureChange {
+            sentence: words::sentence(&self),
+            kind: self.kind,
+            parent: self.parent,
+            child: self.child,
+            other: self.other,
+            values: Sides::from(self.values),
+            p: self.p,
+        }
+    }
+}
+
+/// What changed about how requests are made up.
+pub(super) fn compare(
+    baseline: &Facts,
+    candidate: &Facts,
+    branches: &[Branch],
+    policy: &ValuePolicy,
+) -> StructureDiff {
+    let (a, b) = (baseline.paths(), candidate.paths());
+    let mut changes = links::changes(baseline, candidate, policy);
+    changes.extend(counts::changes(a, b));
+    changes.extend(branches.iter().filter_map(more_or_less_often));
+    // Of every parent and child one thing is told: the first, which is the most particular.
+    let mut told = BTreeSet::new();
+    changes.retain(|change| {
+        let is_first = told.insert((change.parent.clone(), change.child.clone()));
+        told.extend(change.third());
+        is_first
+    });
+    changes.sort_by(|x, y| {
+        let p = |c: &Change| c.p.unwrap_or(0.0);
+        p(x).total_cmp(&p(y))
+            .then_with(|| (x.kind, &x.parent, &x.child).cmp(&(y.kind, &y.parent, &y.child)))
+    });
+    changes.truncate(LISTED);
+    StructureDiff {
+        changes: changes.into_iter().map(Change::told).collect(),
+        branching: branching::shifts(a, b),
+    }
+}
+
+fn more_or_less_often(branch: &Branch) -> Option<Change> {
+    let child = branch.child.clone()?;
+    let is_call = matches!(child.kind, NodeKind::Edge | NodeKind::Dependency);
+    let was_spared = branch.shares[0] < CACHED && branch.effect >= LOST;
+    let kind = match branch.effect > 0.0 {
+        true if is_call && was_spared => StructureKind::LostCache,
+        true => StructureKind::MoreOften,
+        false => StructureKind::LessOften,
+    };
+    Some(Change {
+        kind,
+        parent: branch.parent.clone(),
+        child: Some(child),
+        other: None,
+        values: branch.shares,
+        p: Some(normal_two_sided(branch.z)),
+    })
+}
