@@ -120,6 +120,10 @@ pub(crate) struct CompareArgs {
     #[arg(long, value_name = "N", default_value_t = 10, help_heading = "Output")]
     pub(crate) top: usize,
 
+    /// Keep up to N of either side's traces whole in the JSON document: those that explanations name
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Output")]
+    pub(crate) exemplars: usize,
+
     /// What makes the exit code 1: a confirmed regression, any confirmed finding, or nothing
     #[arg(long, value_enum, default_value_t = FailOn::Never, help_heading = "Judgement")]
     pub(crate) fail_on: FailOn,

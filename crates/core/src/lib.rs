@@ -4,6 +4,7 @@
 //! is a mergeable summary of traces ([`facts`]), and a diff is a pure function of two summaries ([`diff`]).
 
 pub mod diff;
+pub mod explain;
 pub mod facts;
 pub mod model;
 pub mod paths;

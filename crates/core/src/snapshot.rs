@@ -68,6 +68,12 @@ impl Selection {
             .is_some_and(|rows| rows[span.batch as usize].value(span.row as usize))
     }
 
+    /// Whether a trace is taken, given its spans.
+    pub(crate) fn picks(&self, mut spans: impl Iterator<Item = SpanRef> + Clone) -> bool {
+        let matches = self.takes_all() || spans.clone().any(|span| self.matches(span));
+        matches && !(self.scope == Scope::Trace && spans.any(|span| self.excludes(span)))
+    }
+
     fn takes_all(&self) -> bool {
         self.matching.is_none() && self.excluding.is_none()
     }

@@ -1,9 +1,11 @@
 //! Facts of one side: in one go where its spans fit in memory, in several passes over the files where they do not.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, bail};
+use tracediff_core::explain::{Question, Testimony, WholeTrace, ask, whole_traces};
 use tracediff_core::facts::{Facts, Plan};
 use tracediff_core::model::{OccupiedTime, SpanBatch};
 use tracediff_core::query::Query;
@@ -30,6 +32,13 @@ pub(crate) struct Survey {
     column_bytes: u64,
     pub(crate) time: OccupiedTime,
     pub(crate) notes: Notes,
+}
+
+impl Survey {
+    /// What was read.
+    pub(crate) fn sources(&self) -> &[Source] {
+        &self.sources
+    }
 }
 
 /// Reads a side once: keeps its spans as long as they fit into `limit_bytes`, and when its traces began.
@@ -80,6 +89,12 @@ pub(crate) struct Filter {
     pub(crate) scope: Scope,
 }
 
+impl Filter {
+    fn selection(&self, batches: &[SpanBatch]) -> Selection {
+        Selection::of_queries(batches, &self.matching, self.excluding.as_ref(), self.scope)
+    }
+}
+
 /// The facts of the traces that the plan's window and the filter pick.
 pub(crate) fn take_facts(
     survey: &Survey,
@@ -100,8 +115,72 @@ fn take_all(
     reading: Reading<'_>,
     limit_bytes: u64,
 ) -> anyhow::Result<Taken> {
+    let mut all: Option<Taken> = None;
+    in_passes(survey, reading, limit_bytes, &mut |batches| {
+        let selection = filter.selection(batches);
+        let taken = on_all_cores(batches, |index, part, parts| {
+            take_part(batches, index, plan, &selection, part, parts)
+        });
+        for taken in taken {
+            match &mut all {
+                Some(all) => {
+                    all.facts.merge(&taken.facts)?;
+                    all.excluded_traces += taken.excluded_traces;
+                }
+                None => all = Some(taken),
+            }
+        }
+        Ok(())
+    })?;
+    all.context("no part was taken")
+}
+
+/// What the traces of a side say to questions about a diff.
+pub(crate) fn ask_all(
+    survey: &Survey,
+    plan: &Plan,
+    filter: &Filter,
+    (reading, limit_bytes): (Reading<'_>, u64),
+    (questions, left_out): (&[Question], &BTreeSet<String>),
+) -> anyhow::Result<Testimony> {
+    let mut all = Testimony::default();
+    in_passes(survey, reading, limit_bytes, &mut |batches| {
+        let selection = filter.selection(batches);
+        let heard = on_all_cores(batches, |index, part, parts| {
+            let part = (part, parts);
+            ask(batches, index, plan, &selection, questions, left_out, part)
+        });
+        heard.into_iter().for_each(|part| all.merge(part));
+        Ok(())
+    })?;
+    Ok(all)
+}
+
+/// The traces of a side with these ids, by id.
+pub(crate) fn fetch_all(
+    survey: &Survey,
+    (reading, limit_bytes): (Reading<'_>, u64),
+    ids: &[String],
+    side: &'static str,
+) -> anyhow::Result<BTreeMap<String, WholeTrace>> {
+    let mut all = BTreeMap::new();
+    in_passes(survey, reading, limit_bytes, &mut |batches| {
+        let index = TraceIndex::build(batches);
+        all.append(&mut whole_traces(batches, &index, ids, side));
+        Ok(())
+    })?;
+    Ok(all)
+}
+
+/// Hands out all spans of a side: at once where they fit in memory, else the spans of a part of the traces at a time.
+fn in_passes(
+    survey: &Survey,
+    reading: Reading<'_>,
+    limit_bytes: u64,
+    each: &mut dyn FnMut(&[SpanBatch]) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     if let Some(batches) = &survey.batches {
-        return take_parallel(batches, plan, filter);
+        return each(batches);
     }
     let parts = (survey.column_bytes as f64 * OVERHEAD / limit_bytes as f64).ceil() as u64;
     let passes = parts.saturating_add(1);
@@ -114,7 +193,6 @@ fn take_all(
             bytes_text(limit_bytes)
         );
     }
-    let mut all: Option<Taken> = None;
     for pass in 0..passes {
         let mut batches = Vec::new();
         read(&survey.sources, reading, &mut |batch| {
@@ -124,30 +202,16 @@ fn take_all(
             batches.push(batch.filter(&keep));
             Ok(())
         })?;
-        join(&mut all, take_parallel(&batches, plan, filter)?)?;
-    }
-    all.context("no pass was made")
-}
-
-fn join(all: &mut Option<Taken>, taken: Taken) -> anyhow::Result<()> {
-    match all {
-        Some(all) => {
-            all.facts.merge(&taken.facts)?;
-            all.excluded_traces += taken.excluded_traces;
-        }
-        None => *all = Some(taken),
+        each(&batches)?;
     }
     Ok(())
 }
 
-/// Takes parts on all cores and merges them in order.
-fn take_parallel(batches: &[SpanBatch], plan: &Plan, filter: &Filter) -> anyhow::Result<Taken> {
-    let selection = Selection::of_queries(
-        batches,
-        &filter.matching,
-        filter.excluding.as_ref(),
-        filter.scope,
-    );
+/// What comes of every part of the traces, worked on by all cores; in order of the parts.
+fn on_all_cores<T: Send>(
+    batches: &[SpanBatch],
+    work: impl Fn(&TraceIndex, usize, usize) -> T + Sync,
+) -> Vec<T> {
     let spans: usize = batches.iter().map(SpanBatch::len).sum();
     let parts = if spans < SPANS_FOR_PARTS { 1 } else { PARTS };
     let threads = std::thread::available_parallelism()
@@ -155,7 +219,7 @@ fn take_parallel(batches: &[SpanBatch], plan: &Plan, filter: &Filter) -> anyhow:
         .min(parts);
     let index = TraceIndex::build(batches);
     let next = AtomicUsize::new(0);
-    let taken: Mutex<Vec<(usize, Taken)>> = Mutex::new(Vec::new());
+    let done: Mutex<Vec<(usize, T)>> = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
@@ -164,22 +228,17 @@ fn take_parallel(batches: &[SpanBatch], plan: &Plan, filter: &Filter) -> anyhow:
                     if part >= parts {
                         break;
                     }
-                    let facts = take_part(batches, &index, plan, &selection, part, parts);
-                    taken
-                        .lock()
+                    let result = work(&index, part, parts);
+                    done.lock()
                         .unwrap_or_else(PoisonError::into_inner)
-                        .push((part, facts));
+                        .push((part, result));
                 }
             });
         }
     });
-    let mut taken = taken.into_inner().unwrap_or_else(PoisonError::into_inner);
-    taken.sort_by_key(|(part, _)| *part);
-    let mut all = None;
-    for (_, part) in taken {
-        join(&mut all, part)?;
-    }
-    all.context("no part was taken")
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.sort_by_key(|(part, _)| *part);
+    done.into_iter().map(|(_, result)| result).collect()
 }
 
 /// Whether facts hold any span.

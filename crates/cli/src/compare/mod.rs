@@ -32,6 +32,7 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
     let policy = policy::read(args.policy.as_deref())?;
     let sides = sides::read(args)?;
     let mut diff = diff::compare(&sides.baseline, &sides.candidate, &policy);
+    sides.traces.explain(&mut diff, args.exemplars)?;
     let mut warnings: Vec<Warning> = sides.warnings;
     warnings.append(&mut diff.quality.warnings);
     diff.quality.warnings = warnings;

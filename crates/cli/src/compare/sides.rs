@@ -1,13 +1,16 @@
 //! The two sides of a comparison: from what was typed to the facts of the baseline and of the candidate.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context as _, anyhow, bail};
-use tracediff_core::diff::{Warning, text};
+use tracediff_core::diff::{Diff, Warning, text};
+use tracediff_core::explain::{answer, named_traces, questions};
 use tracediff_core::facts::{Facts, Plan};
 use tracediff_core::model::{OccupiedTime, Slicing, Window, slice_length_ns};
 use tracediff_core::query::Query;
 use tracediff_core::snapshot::{Scope, Taken};
 
-use super::facts::{Filter, Survey, is_empty, survey, take_facts};
+use super::facts::{Filter, Survey, ask_all, fetch_all, is_empty, survey, take_facts};
 use super::input::{Source, expand};
 use super::reading::{Progress, Reading};
 use super::{memory, window};
@@ -21,6 +24,65 @@ pub(crate) struct Sides {
     /// What the sides are called.
     pub(crate) names: [String; 2],
     pub(crate) warnings: Vec<Warning>,
+    /// Where their traces are.
+    pub(crate) traces: SideTraces,
+}
+
+/// The traces of both sides, to be gone through again.
+#[derive(Debug)]
+pub(crate) struct SideTraces {
+    /// One that holds both sides, or one for each.
+    surveys: Vec<Survey>,
+    plans: [Plan; 2],
+    filters: [Filter; 2],
+    strict: bool,
+    limit_bytes: u64,
+}
+
+impl SideTraces {
+    /// Asks the traces what the bad ones have in common, writes that into the diff, and keeps up to `exemplars` of the
+    /// traces of either side that are named there.
+    pub(crate) fn explain(&self, diff: &mut Diff, exemplars: usize) -> anyhow::Result<()> {
+        let questions = questions(diff);
+        if questions.is_empty() {
+            return Ok(());
+        }
+        let left_out: BTreeSet<String> = diff.left_out.iter().map(|l| l.key.clone()).collect();
+        let sources: Vec<&[Source]> = self.surveys.iter().map(Survey::sources).collect();
+        let progress = Progress::new(&sources);
+        let reading = Reading {
+            strict: self.strict,
+            max_document_bytes: self.limit_bytes / DOCUMENT_SHARE,
+            progress: &progress,
+        };
+        let limit_bytes = self.limit_bytes / self.surveys.len() as u64;
+        let heard = |side: usize| {
+            ask_all(
+                self.survey(side),
+                &self.plans[side],
+                &self.filters[side],
+                (reading, limit_bytes),
+                (&questions, &left_out),
+            )
+        };
+        answer(diff, &questions, &[heard(0)?, heard(1)?]);
+        let named = named_traces(diff, exemplars);
+        for (side, name) in ["baseline", "candidate"].into_iter().enumerate() {
+            let ids = &named[side];
+            if ids.is_empty() {
+                continue;
+            }
+            let mut found = fetch_all(self.survey(side), (reading, limit_bytes), ids, name)?;
+            let traces = ids.iter().filter_map(|id| found.remove(id));
+            diff.traces.extend(traces);
+        }
+        progress.finish();
+        Ok(())
+    }
+
+    fn survey(&self, side: usize) -> &Survey {
+        &self.surveys[side.min(self.surveys.len() - 1)]
+    }
 }
 
 /// Shares of the memory limit that one line or document may take.
@@ -83,13 +145,14 @@ fn read_two(args: &CompareArgs, query: Option<Query>, limit_bytes: u64) -> anyho
         excluding: None,
         scope: scope(args),
     };
-    let facts = |side: &Survey| {
-        let plan = plan(args, &side.time.ranges(), slice_ns);
-        take_facts(side, &plan, &filter, reading, half)
-    };
+    let plans = [&baseline, &candidate].map(|s| plan(args, &s.time.ranges(), slice_ns));
+    let facts = |survey: &Survey, plan: &Plan| take_facts(survey, plan, &filter, reading, half);
     let mut warnings = baseline.notes.warnings("baseline");
     warnings.extend(candidate.notes.warnings("candidate"));
-    let taken = (facts(&baseline)?.facts, facts(&candidate)?.facts);
+    let taken = (
+        facts(&baseline, &plans[0])?.facts,
+        facts(&candidate, &plans[1])?.facts,
+    );
     progress.finish();
     check_empty(&taken.0, &names[0], baseline.notes.spans, args)?;
     check_empty(&taken.1, &names[1], candidate.notes.spans, args)?;
@@ -98,6 +161,13 @@ fn read_two(args: &CompareArgs, query: Option<Query>, limit_bytes: u64) -> anyho
         candidate: taken.1,
         names,
         warnings,
+        traces: SideTraces {
+            surveys: vec![baseline, candidate],
+            plans,
+            filters: [filter.clone(), filter],
+            strict: args.strict,
+            limit_bytes,
+        },
     })
 }
 
@@ -180,14 +250,9 @@ fn read_shared(
         _ => bail!("give both --baseline-window and --candidate-window"),
     };
     let slice_ns = slice_length_ns(&ranges[0], &ranges[1]);
+    let plans = ranges.each_ref().map(|r| plan(args, r, slice_ns));
     let facts = |side: usize| -> anyhow::Result<Taken> {
-        take_facts(
-            &all,
-            &plan(args, &ranges[side], slice_ns),
-            &filters[side],
-            reading,
-            limit_bytes,
-        )
+        take_facts(&all, &plans[side], &filters[side], reading, limit_bytes)
     };
     let (mut baseline, mut candidate) = (facts(0)?, facts(1)?);
     progress.finish();
@@ -215,6 +280,13 @@ fn read_shared(
         candidate: candidate.facts,
         names,
         warnings,
+        traces: SideTraces {
+            surveys: vec![all],
+            plans,
+            filters,
+            strict: args.strict,
+            limit_bytes,
+        },
     })
 }
 

@@ -10,6 +10,7 @@ use super::side::{Scatters, Side, SideFacts, persistence};
 use super::{
     calls, culprits, errors, findings, graph, header, latency, mix, sentence, structure, values,
 };
+use crate::explain::strata;
 use crate::facts::{ENDPOINT, Facts, Key, KeyRole, OPERATION, SERVICE};
 use crate::stats::fdr::benjamini_hochberg;
 
@@ -77,6 +78,8 @@ pub fn compare(baseline: &Facts, candidate: &Facts, policy: &Policy) -> Diff {
         graph: graph::compare(&context.baseline, &context.candidate, policy),
         keys,
         left_out,
+        requests: strata(baseline, candidate),
+        traces: Vec::new(),
     }
 }
 

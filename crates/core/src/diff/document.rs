@@ -12,6 +12,7 @@ use super::culprits::{Attribution, Culprit};
 use super::graph::GraphDiff;
 use super::policy::Policy;
 use super::structure::StructureDiff;
+use crate::explain::{Explanation, RequestStratum, WholeTrace};
 use crate::facts::{KeyRole, Other, Quality};
 use crate::model::Window;
 use crate::stats::Interval;
@@ -44,6 +45,10 @@ pub struct Diff {
     pub keys: Vec<KeyDiff>,
     /// Keys that were found and not compared, and why.
     pub left_out: Vec<LeftOut>,
+    /// The most frequent types of requests by outcome and duration: how many, and some of each.
+    pub requests: Vec<RequestStratum>,
+    /// Traces kept whole, where that was asked for: those that explanations name.
+    pub traces: Vec<WholeTrace>,
 }
 
 /// The data-quality header.
@@ -423,6 +428,9 @@ pub struct Finding {
     pub text: String,
     /// The id of an earlier finding about exactly the same spans under another key.
     pub same_as: Option<String>,
+    /// What the traces behind it have in common; `null` where that was not looked at: for all but the first ten
+    /// regressions of entry points, services and operations.
+    pub explanation: Option<Explanation>,
 }
 
 /// A key that was found and not compared.

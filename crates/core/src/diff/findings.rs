@@ -119,6 +119,7 @@ fn finding(key: &KeyDiff, value: &str, aspect: Aspect) -> Finding {
         effect: 0.0,
         text: String::new(),
         same_as: None,
+        explanation: None,
     }
 }
 

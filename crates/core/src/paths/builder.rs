@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-use super::anatomy::Anatomy;
+use super::anatomy::{Anatomy, Part};
 use super::bands::{Band, SampledTrace};
 use super::graph::{GraphFinder, GraphItem};
 use super::label::{Label, NodeKind};
@@ -435,6 +435,38 @@ impl PathBuilder {
             self.signatures.insert(signature, labels.clone());
         }
         Some(signature)
+    }
+
+    /// The label of every span of the trace that was added last, by number.
+    pub(crate) fn labels(&self) -> &[u32] {
+        &self.labels
+    }
+
+    /// What became of every span of that trace.
+    pub(crate) fn parts(&self) -> &[Part] {
+        self.anatomy.parts()
+    }
+
+    /// A span's children in that trace.
+    pub(crate) fn children(&self, index: usize) -> &[u32] {
+        self.anatomy.children(index)
+    }
+
+    /// The request that a root of that trace is.
+    pub(crate) fn request_of(&self, root: usize) -> Option<Label> {
+        let node = self.nodes.get(self.at[root] as usize)?;
+        let top = self.nodes.get(node.parent as usize)?;
+        Some(self.label(top.label))
+    }
+
+    /// A label by its number.
+    pub(crate) fn label(&self, number: u32) -> Label {
+        self.labeler.label(number)
+    }
+
+    /// A hash of a label's text.
+    pub(crate) fn label_hash(&mut self, number: u32) -> u64 {
+        self.labeler.hash(number)
     }
 
     /// The number of labels so far.

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::diff::document::Sides;
+use crate::explain::Explanation;
 use crate::paths::Label;
 use crate::stats::Interval;
 
@@ -49,6 +50,8 @@ pub struct Culprit {
     pub failures: Vec<FailureRise>,
     /// What the service calls more or less often than before, strongest first; at most five.
     pub branches: Vec<BranchChange>,
+    /// What the traces behind it have in common; `null` where that was not looked at (all but the first five).
+    pub explanation: Option<Explanation>,
 }
 
 /// A call from one service to another.

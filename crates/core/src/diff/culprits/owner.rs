@@ -71,13 +71,16 @@ impl Owners {
         if is_gone && self.replaced.values().any(same_owner) {
             return vec![(own(&entry.label), entry.change.difference)];
         }
-        let by_calls = entry.callers.iter();
-        let mut parts: Vec<(String, f64)> = by_calls.map(|(s, ns)| (s.clone(), *ns)).collect();
+        let mut parts: BTreeMap<&str, f64> = BTreeMap::new();
+        for (caller, part_ns) in &entry.callers {
+            *parts.entry(caller).or_default() += part_ns;
+        }
         let by_time_ns = entry.change.difference - entry.by_calls_ns;
         for (owner, share) in self.of_time(&entry.label) {
-            parts.push((owner.to_owned(), share * by_time_ns));
+            *parts.entry(owner).or_default() += share * by_time_ns;
         }
-        parts
+        let parts = parts.into_iter();
+        parts.map(|(owner, ns)| (owner.to_owned(), ns)).collect()
     }
 
     /// The owners of a node's time per call, and their shares. An edge is its callee's, but the caller's as far as the
