@@ -3,6 +3,7 @@
 use tracediff_core::diff::{Diff, KeyDiff};
 use tracediff_core::facts::KeyRole;
 
+use super::evidence;
 use super::rows::{self, Mark};
 use crate::harmless::is_harmful;
 
@@ -27,7 +28,12 @@ pub(super) fn write(diff: &Diff, names: &[String; 2], top: usize) -> String {
     for warning in &diff.quality.warnings {
         out.push_str(&format!("- :warning: {}\n", escape(&warning.message)));
     }
-    let mut parts = vec![culprits(diff, top), findings(diff, top)];
+    let mut parts = vec![
+        culprits(diff, top),
+        findings(diff, top),
+        listed("How requests are made up", &evidence::structure(diff), top),
+        listed("Service graph", &evidence::graph(diff), top),
+    ];
     parts.extend(rows::shown_keys(diff).map(|key| key_table(key, top)));
     for part in parts {
         if out.len() + part.len() > MAX_BYTES {
@@ -50,6 +56,8 @@ fn culprits(diff: &Diff, top: usize) -> String {
             place + 1,
             escape(&rows::culprit_text(culprit))
         ));
+        let lines = culprit.explanation.iter().flat_map(evidence::explanation);
+        out.extend(lines.map(|line| format!("   - {}\n", escape(&line))));
     }
     let rows = rows::ledger(first);
     if !rows.is_empty() {
@@ -67,10 +75,24 @@ fn culprits(diff: &Diff, top: usize) -> String {
             row.per_call
         ));
     }
-    out.push_str(&format!(
-        "\n{}\n",
-        escape(&rows::attribution_text(&diff.attribution))
-    ));
+    let mean = rows::attribution_text(&diff.attribution);
+    for text in std::iter::once(mean).chain(evidence::tail(diff)) {
+        out.push_str(&format!("\n{}\n", escape(&text)));
+    }
+    out
+}
+
+/// A part of plain lines.
+fn listed(title: &str, all: &[String], top: usize) -> String {
+    if all.is_empty() {
+        return String::new();
+    }
+    let mut out = format!("\n**{title}**\n\n");
+    let lines = all.iter().take(top);
+    out.extend(lines.map(|line| format!("- {}\n", escape(line))));
+    if all.len() > top {
+        out.push_str(&format!("\nand {} more.\n", all.len() - top));
+    }
     out
 }
 

@@ -3,6 +3,7 @@
 mod columns;
 mod compat;
 mod dot;
+mod evidence;
 mod facts;
 mod graph_text;
 mod input;

@@ -5,6 +5,7 @@ use tracediff_core::diff::{Culprit, Diff, KeyDiff, text};
 use unicode_width::UnicodeWidthStr as _;
 
 use super::columns::{Cell, cut, lines, room, wrap};
+use super::evidence;
 use super::rows::{self, Mark, Row};
 
 const BOLD: Style = Style::new().bold();
@@ -32,6 +33,12 @@ pub(super) fn write(diff: &Diff, names: &[String; 2], top: usize, width: usize) 
     out.push_str(&header(diff, names, width));
     out.push_str(&culprits(diff, top, width));
     out.push_str(&findings(diff, top, width));
+    for (title, lines) in [
+        ("how requests are made up", evidence::structure(diff)),
+        ("service graph", evidence::graph(diff)),
+    ] {
+        out.push_str(&listed(title, &lines, top, width));
+    }
     for key in rows::shown_keys(diff) {
         out.push_str(&key_table(key, top, width));
     }
@@ -93,15 +100,30 @@ fn culprits(diff: &Diff, top: usize, width: usize) -> String {
     for (place, culprit) in diff.culprits.iter().take(top).enumerate() {
         let text = format!("{}. {}", place + 1, rows::culprit_text(culprit));
         out.push_str(&format!("{}\n", wrap(&text, width, 3)));
+        let lines = culprit.explanation.iter().flat_map(evidence::explanation);
+        out.extend(lines.map(|line| format!("   {}\n", wrap(&line, width.saturating_sub(3), 3))));
         if place == 0 {
             out.push_str(&ledger(culprit, width));
         }
     }
     out.push_str(&more(diff.culprits.len().saturating_sub(top), "of these"));
-    out.push_str(&format!(
-        "{DIM}{}{DIM:#}\n",
-        wrap(&rows::attribution_text(&diff.attribution), width, 3)
-    ));
+    let mean = rows::attribution_text(&diff.attribution);
+    for text in std::iter::once(mean).chain(evidence::tail(diff)) {
+        out.push_str(&format!("{DIM}{}{DIM:#}\n", wrap(&text, width, 3)));
+    }
+    out
+}
+
+/// A section of plain lines.
+fn listed(title: &str, all: &[String], top: usize, width: usize) -> String {
+    if all.is_empty() {
+        return String::new();
+    }
+    let mut out = section(title);
+    for line in all.iter().take(top) {
+        out.push_str(&format!("~ {}\n", wrap(line, width.saturating_sub(2), 2)));
+    }
+    out.push_str(&more(all.len().saturating_sub(top), "of these"));
     out
 }
 

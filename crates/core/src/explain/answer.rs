@@ -6,6 +6,7 @@ use super::document::{AttributeEvidence, AttributeValue, Explanation};
 use super::question::{Badness, Question};
 use super::testimony::{Case, Feature, Testimony, WITH_TIMES, Witness};
 use crate::diff::Sides;
+use crate::facts::SERVICE;
 use crate::stats::distribution::normal_upper_tail;
 use crate::stats::fdr::benjamini_hochberg;
 
@@ -311,9 +312,10 @@ const CALLS: [&str; 12] = [
 fn said_first<'a>(values: &[&'a Feature]) -> Vec<(u8, &'a Feature)> {
     let begins = |key: &str, with: &[&str]| with.iter().any(|prefix| key.starts_with(prefix));
     let rank = |key: &str| match key {
-        key if begins(key, &DEPLOYMENT) => 0,
-        key if begins(key, &CALLS) => 2,
-        _ => 1,
+        SERVICE => 0,
+        key if begins(key, &DEPLOYMENT) => 1,
+        key if begins(key, &CALLS) => 3,
+        _ => 2,
     };
     values.iter().map(|f| (rank(&f.key), *f)).collect()
 }
@@ -334,7 +336,10 @@ fn tell(found: Vec<Found<'_>>, all: &Counts) -> Vec<AttributeEvidence> {
     let mut told: Vec<(Counts, AttributeEvidence)> = Vec::new();
     for (features, counts, q) in found {
         if let Some((_, same)) = told.iter_mut().find(|(c, _)| *c == counts) {
-            same.same_as.extend(features.last().map(|f| value(f)));
+            // What all spans of a service have says no more than that it is called.
+            if same.values.iter().all(|v| v.key != SERVICE) {
+                same.same_as.extend(features.last().map(|f| value(f)));
+            }
             continue;
         }
         let (coverage, concentration) = shares(&counts, all);

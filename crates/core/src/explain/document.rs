@@ -30,7 +30,7 @@ pub struct Explanation {
 pub struct AttributeValue {
     /// The service.
     pub service: String,
-    /// The attribute.
+    /// The attribute; `service` where it is only said that the trace has spans of the service.
     pub key: String,
     /// Its value.
     pub value: String,

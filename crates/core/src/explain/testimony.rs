@@ -6,7 +6,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use super::question::{Badness, Question, Subject};
-use crate::facts::Plan;
+use crate::facts::{Plan, SERVICE};
 use crate::model::{Origin, SpanBatch, TraceId};
 use crate::paths::{Label, PathBuilder};
 use crate::snapshot::Selection;
@@ -388,6 +388,16 @@ impl<'a> Asking<'a> {
         };
         if !is_root && self.wanted[at.batch as usize][service] == 0 {
             return;
+        }
+        // That the service is called at all: what all its spans have in common says no more.
+        let code = [at.batch, u32::MAX, service as u32, 0];
+        if let Some(called) = self.by_code.get(&code) {
+            into.extend(*called);
+        } else {
+            let name = batch.service().values().value(service);
+            let called = self.feature(name, SERVICE, Origin::Resource, name);
+            self.by_code.insert(code, called);
+            into.extend(called);
         }
         for (column, attribute) in (0..).zip(batch.attribute_columns()) {
             let Some(value) = attribute.column.code(row) else {
