@@ -299,13 +299,22 @@ pub(super) fn sureness(finding: &Finding) -> String {
     }
 }
 
-/// A culprit in one line: its sentence and how sure it is.
+/// A culprit in one line: its sentence, how sure it is, and how it went on.
 pub(super) fn culprit_text(culprit: &Culprit) -> String {
-    let sureness = match culprit.confidence {
-        Confidence::Confident => "",
-        Confidence::Low => " (not sure)",
-    };
-    format!("{}{sureness}", culprit.sentence)
+    let mut notes = Vec::new();
+    if culprit.confidence == Confidence::Low {
+        notes.push("not sure".to_owned());
+    }
+    if culprit.is_over {
+        notes.push("over by the end".to_owned());
+    }
+    if let Some(other) = &culprit.same_course_as {
+        notes.push(format!("goes up and down with {other}"));
+    }
+    if notes.is_empty() {
+        return culprit.sentence.clone();
+    }
+    format!("{} ({})", culprit.sentence, notes.join("; "))
 }
 
 /// What the mean request's change consists of.

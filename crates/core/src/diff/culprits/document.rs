@@ -50,6 +50,11 @@ pub struct Culprit {
     pub failures: Vec<FailureRise>,
     /// What the service calls more or less often than before, strongest first; at most five.
     pub branches: Vec<BranchChange>,
+    /// Whether it is over: in the last third of the candidate's slices it is back where the baseline was.
+    pub is_over: bool,
+    /// A culprit further up that calls this service, or is called by it, and whose evidence goes up and down with this
+    /// one's (correlation over the candidate's slices above 0.95): likely one thing seen twice.
+    pub same_course_as: Option<String>,
     /// What the traces behind it have in common; `null` where that was not looked at (all but the first five).
     pub explanation: Option<Explanation>,
 }

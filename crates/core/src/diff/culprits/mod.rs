@@ -1,6 +1,7 @@
 //! Which service to look at first: services ranked by evidence, each with what it explains.
 
 mod added;
+mod course;
 mod document;
 mod failures;
 mod ledger;
@@ -136,6 +137,7 @@ pub(super) fn rank(baseline: &SideFacts<'_>, candidate: &SideFacts<'_>) -> Ranki
         .map(|(service, suspect)| culprit(service, suspect, &ledger, factor, all_shares))
         .collect();
     culprits.sort_by(|a, b| b.score.total_cmp(&a.score));
+    course::note(&mut culprits, baseline.facts, candidate.facts);
     let bands = tail::bands(baseline.facts.paths(), candidate.facts.paths());
     Ranking {
         culprits,

@@ -75,6 +75,8 @@ pub(super) fn culprit(
         ledger: entries.take(LISTED).map(|(e, _)| entry(e)).collect(),
         failures: failing.map(|f| f.rise()).collect(),
         branches: branches.map(|b| b.change()).collect(),
+        is_over: false,
+        same_course_as: None,
         explanation: None,
     };
     culprit.sentence = words::sentence(&culprit, whole);
