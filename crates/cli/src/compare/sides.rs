@@ -267,6 +267,7 @@ fn plan(args: &CompareArgs, ranges: &[Window], slice_ns: i64) -> Plan {
         slicing: Slicing::cut(ranges, slice_ns),
         group_by: args.keys.clone(),
         paths: true,
+        clocks: None,
     }
 }
 

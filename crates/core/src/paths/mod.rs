@@ -4,6 +4,7 @@
 
 mod anatomy;
 mod builder;
+mod clocks;
 mod graph;
 mod label;
 mod labeler;
@@ -12,6 +13,7 @@ mod tree;
 
 pub use anatomy::{Anatomy, Part};
 pub(crate) use builder::{Call, PathBuilder};
+pub use clocks::{ClockOffset, Clocks, ClocksBuilder, TraceClocks};
 pub use graph::{GraphEdge, GraphItem};
 pub use label::{Label, NodeKind, normalized};
 pub use tree::{PathCell, PathId, PathNode, PathTree};

@@ -19,6 +19,7 @@ pub(crate) fn facts_in(batches: [&[SpanBatch]; 2], ranges: &[Vec<Window>; 2]) ->
             slicing: Slicing::cut(&ranges[side], slice_ns),
             group_by: Vec::new(),
             paths: true,
+            clocks: None,
         };
         take(batches[side], &plan, &Selection::default()).facts
     };
