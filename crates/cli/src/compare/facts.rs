@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use tracediff_core::facts::{Facts, Plan};
 use tracediff_core::model::{OccupiedTime, SpanBatch};
 use tracediff_core::query::Query;
-use tracediff_core::snapshot::{Scope, Selection, Taken, TraceStarts, take_part};
+use tracediff_core::snapshot::{Scope, Selection, Taken, TraceStarts, estimate_clocks, take_part};
 use tracediff_core::trace::{TraceIndex, in_part};
 
 use super::input::Source;
@@ -100,8 +100,11 @@ fn take_all(
     reading: Reading<'_>,
     limit_bytes: u64,
 ) -> anyhow::Result<Taken> {
+    let mut plan = plan.clone();
     if let Some(batches) = &survey.batches {
-        return take_parallel(batches, plan, filter);
+        let index = TraceIndex::build(batches);
+        plan.clocks = estimate_clocks(batches, &index, &plan.slicing);
+        return take_parallel(batches, &index, &plan, filter);
     }
     let parts = (survey.column_bytes as f64 * OVERHEAD / limit_bytes as f64).ceil() as u64;
     let passes = parts.saturating_add(1);
@@ -124,7 +127,12 @@ fn take_all(
             batches.push(batch.filter(&keep));
             Ok(())
         })?;
-        join(&mut all, take_parallel(&batches, plan, filter)?)?;
+        let index = TraceIndex::build(&batches);
+        if pass == 0 {
+            // Each pass holds traces of all times, chosen by their ids: a sample as good as any.
+            plan.clocks = estimate_clocks(&batches, &index, &plan.slicing);
+        }
+        join(&mut all, take_parallel(&batches, &index, &plan, filter)?)?;
     }
     all.context("no pass was made")
 }
@@ -141,7 +149,12 @@ fn join(all: &mut Option<Taken>, taken: Taken) -> anyhow::Result<()> {
 }
 
 /// Takes parts on all cores and merges them in order.
-fn take_parallel(batches: &[SpanBatch], plan: &Plan, filter: &Filter) -> anyhow::Result<Taken> {
+fn take_parallel(
+    batches: &[SpanBatch],
+    index: &TraceIndex,
+    plan: &Plan,
+    filter: &Filter,
+) -> anyhow::Result<Taken> {
     let selection = Selection::of_queries(
         batches,
         &filter.matching,
@@ -153,7 +166,6 @@ fn take_parallel(batches: &[SpanBatch], plan: &Plan, filter: &Filter) -> anyhow:
     let threads = std::thread::available_parallelism()
         .map_or(1, usize::from)
         .min(parts);
-    let index = TraceIndex::build(batches);
     let next = AtomicUsize::new(0);
     let taken: Mutex<Vec<(usize, Taken)>> = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
@@ -164,7 +176,7 @@ fn take_parallel(batches: &[SpanBatch], plan: &Plan, filter: &Filter) -> anyhow:
                     if part >= parts {
                         break;
                     }
-                    let facts = take_part(batches, &index, plan, &selection, part, parts);
+                    let facts = take_part(batches, index, plan, &selection, part, parts);
                     taken
                         .lock()
                         .unwrap_or_else(PoisonError::into_inner)
