@@ -142,9 +142,9 @@ impl TraceStarts {
 }
 
 /// Traces that clocks are estimated from.
-const CLOCK_TRACES: usize = 20_000;
+const CLOCK_TRACES: usize = 10_000;
 
-/// How far hosts' clocks are apart, from those 20,000 of the traces inside `slicing` whose ids have the smallest
+/// How far hosts' clocks are apart, from those 10,000 of the traces inside `slicing` whose ids have the smallest
 /// hashes; `None` where no clock is seen to be off.
 pub fn estimate_clocks(
     batches: &[SpanBatch],

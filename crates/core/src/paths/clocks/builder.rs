@@ -180,23 +180,23 @@ impl ClocksBuilder {
                 PairCalls::new((place(a), place(b)), minutes, minutes_joined)
             })
             .collect();
-        let solve = |evidence: &dyn Fn(&PairCalls) -> Option<Evidence>| {
+        let solve = |evidence: &dyn Fn(&PairCalls) -> Option<Evidence>, like: &Offsets| {
             let known = |pair: &PairCalls| {
                 Some(Pair {
                     hosts: pair.hosts,
                     evidence: evidence(pair)?,
                 })
             };
-            Offsets::solve(hosts.len(), pairs.iter().filter_map(known).collect())
+            Offsets::solve(hosts.len(), pairs.iter().filter_map(known).collect(), like)
         };
         let mut minutes: Vec<i64> = pairs.iter().flat_map(|p| p.calls.keys().copied()).collect();
         minutes.sort_unstable();
         minutes.dedup();
+        let over_all = solve(&|pair| pair.over_all, &Offsets::default());
         let by_minute = minutes
             .into_iter()
-            .map(|minute| (minute, solve(&|pair| pair.around(minute))))
+            .map(|minute| (minute, solve(&|pair| pair.around(minute), &over_all)))
             .collect();
-        let over_all = solve(&|pair| pair.over_all);
         Clocks {
             minutes_joined,
             by_minute,

@@ -67,8 +67,9 @@ impl Offsets {
         places.filter(|(_, place)| place.offset_ns != 0)
     }
 
-    /// The offsets of `hosts` hosts of which these pairs are known.
-    pub(super) fn solve(hosts: usize, mut pairs: Vec<Pair>) -> Self {
+    /// The offsets of `hosts` hosts of which these pairs are known, relative to the hosts that `like` refers to where
+    /// they are in the same tree.
+    pub(super) fn solve(hosts: usize, mut pairs: Vec<Pair>, like: &Self) -> Self {
         // Most calls first; of equally many, the one that is known best.
         pairs.sort_unstable_by_key(|pair| {
             let width = pair.evidence.range.map(Range::width_ns);
@@ -91,7 +92,7 @@ impl Offsets {
         };
         refused.extend(others.iter().filter(|o| disagrees(o)).map(|(h, _)| *h));
         refused.sort_unstable();
-        let places = places(&nodes);
+        let places = places(&nodes, like);
         if places.iter().all(|place| place.offset_ns == 0) {
             return Self::default();
         }
@@ -219,8 +220,9 @@ fn range_between(nodes: &[Option<Node>], (mut a, mut b): (u32, u32)) -> Range {
     sum(from_a, to_b)
 }
 
-/// Offsets relative to the middle clock of every tree, so that few hosts are off where most agree.
-fn places(nodes: &[Option<Node>]) -> Vec<Place> {
+/// Offsets relative to the host that `like` refers to, or else to the middle clock of every tree, so that few hosts are
+/// off where most agree.
+fn places(nodes: &[Option<Node>], like: &Offsets) -> Vec<Place> {
     let mut by_root: Vec<Vec<(i64, u32)>> = vec![Vec::new(); nodes.len()];
     for (host, node) in (0..).zip(nodes) {
         if let Some(node) = node {
@@ -229,6 +231,13 @@ fn places(nodes: &[Option<Node>]) -> Vec<Place> {
     }
     let middle = |clocks: &mut Vec<(i64, u32)>| {
         clocks.sort_unstable();
+        let alike = |(_, host): &&(i64, u32)| {
+            let place = like.places.get(*host as usize);
+            place.is_some_and(|place| place.reference == *host)
+        };
+        if let Some(found) = clocks.iter().find(alike) {
+            return Some(*found);
+        }
         let (low, high) = (clocks.len().saturating_sub(1) / 2, clocks.len() / 2);
         // Of two middle ones the same in every minute, whichever is ahead.
         clocks

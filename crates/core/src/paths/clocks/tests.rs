@@ -291,6 +291,24 @@ fn long_windows_have_few_estimates() {
 }
 
 #[test]
+fn every_minute_is_compared_with_the_same_host() {
+    // Over all only y is off; in the second minute it is the middle clock.
+    let clocks = clocks_of(&joined(&[
+        calls(300, 0, 100, ["x", "y"], |_| 20_000),
+        calls(300, 0, 100, ["x", "z"], |_| 0),
+        calls(10, 60_000, 100, ["x", "y"], |_| 5_000),
+        calls(10, 60_000, 100, ["x", "z"], |_| 9_000),
+    ]));
+    assert_near(clocks.between("x", "z", START_NS + MINUTE_NS), -9_000);
+    let corrected = clocks.corrected();
+    let told: Vec<_> = corrected
+        .iter()
+        .map(|(host, offset)| (host.as_str(), offset.compared_with.as_str()))
+        .collect();
+    assert_eq!(told, [("y", "x"), ("z", "x")]);
+}
+
+#[test]
 fn the_larger_offset_is_kept_whichever_comes_first() {
     let offset = |offset_ns: i64, compared_with: &str| ClockOffset {
         compared_with: compared_with.to_owned(),
