@@ -1,11 +1,14 @@
 //! Takes facts of the traces that a selection picks out of batches: what a snapshot holds.
 
+use std::sync::Arc;
+
 use arrow_buffer::BooleanBuffer;
 use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashSet};
 
 use crate::facts::{Facts, FactsBuilder, Plan};
-use crate::model::{OccupiedTime, SpanBatch};
+use crate::model::{OccupiedTime, Slicing, SpanBatch};
+use crate::paths::{Clocks, ClocksBuilder};
 use crate::query::{Matcher, Query};
 use crate::trace::{Assembler, SpanRef, TraceIndex, trace_hash};
 
@@ -142,6 +145,48 @@ impl TraceStarts {
             .for_each(|start_ns| time.add(start_ns));
         time
     }
+}
+
+/// Traces that clocks are estimated from.
+const CLOCK_TRACES: usize = 10_000;
+
+/// How far hosts' clocks are apart, from those 10,000 of the traces inside `slicing` whose ids have the smallest
+/// hashes; `None` where no clock is seen to be off.
+pub fn estimate_clocks(
+    batches: &[SpanBatch],
+    index: &TraceIndex,
+    slicing: &Slicing,
+) -> Option<Arc<Clocks>> {
+    let starts_inside = |spans: &[SpanRef]| {
+        let start_ns = |at: &SpanRef| batches[at.batch as usize].start_ns(at.row as usize);
+        let earliest_ns = spans.iter().map(start_ns).min();
+        earliest_ns.is_some_and(|start_ns| slicing.find(start_ns).is_some())
+    };
+    let hash = |spans: &[SpanRef]| {
+        let at = spans.first()?;
+        Some(trace_hash(
+            &batches[at.batch as usize].trace_id(at.row as usize),
+        ))
+    };
+    let mut sample: Vec<(u64, &[SpanRef])> = index
+        .traces()
+        // A call and its answer are two spans.
+        .filter(|spans| spans.len() > 1 && starts_inside(spans))
+        .filter_map(|spans| Some((hash(spans)?, spans)))
+        .collect();
+    if sample.len() > CLOCK_TRACES {
+        sample.select_nth_unstable_by_key(CLOCK_TRACES, |(hash, _)| *hash);
+        sample.truncate(CLOCK_TRACES);
+        // By time again: neighbours have their columns in the cache.
+        sample.sort_unstable_by_key(|(_, spans)| spans.first().copied());
+    }
+    let mut assembler = Assembler::default();
+    let mut builder = ClocksBuilder::new(batches);
+    for (_, spans) in sample {
+        builder.observe(&assembler.assemble(batches, spans.iter().copied()));
+    }
+    let clocks = builder.finish();
+    clocks.correct_any().then(|| Arc::new(clocks))
 }
 
 /// Facts and how many traces matched both the selection and what it excludes.

@@ -20,6 +20,7 @@ fn facts(batches: &[SpanBatch]) -> Facts {
         slicing: Slicing::cut(&ranges, slice_length_ns(&ranges, &ranges)),
         group_by: Vec::new(),
         paths: true,
+        clocks: None,
     };
     take(batches, &plan, &Selection::default()).facts
 }
@@ -192,6 +193,7 @@ fn facts_without_paths_name_nobody_and_say_nothing_of_the_mean() {
         slicing: Slicing::cut(&ranges, slice_length_ns(&ranges, &ranges)),
         group_by: Vec::new(),
         paths: false,
+        clocks: None,
     };
     let facts = take(&batches, &plan, &Selection::default()).facts;
     let diff = compare(&facts, &facts, &Policy::default());

@@ -82,6 +82,7 @@ impl Side {
             slicing: Slicing::cut(&ranges, slice_length_ns(&ranges, &ranges)),
             group_by: Vec::new(),
             paths: true,
+            clocks: None,
         };
         Self {
             index: TraceIndex::build(&batches),
@@ -248,7 +249,13 @@ fn named_traces_can_be_kept_whole() {
     assert_eq!(named[1][0], *explanation.typical.as_ref().unwrap());
     assert_eq!(named_traces(&diff, 0), [Vec::<String>::new(), Vec::new()]);
     let side = &sides[1];
-    let found = whole_traces(&side.batches, &side.index, &named[1], "candidate");
+    let found = whole_traces(
+        &side.batches,
+        &side.index,
+        &side.plan,
+        &named[1],
+        "candidate",
+    );
     assert_eq!(found.len(), named[1].len());
     let typical = &found[&named[1][0]];
     assert_eq!(typical.spans.len(), 4);

@@ -26,6 +26,7 @@ fn facts_of(traces: &Traces, paths: bool) -> Facts {
         slicing: Slicing::cut(&[window], 10 * SECOND),
         group_by: Vec::new(),
         paths,
+        clocks: None,
     };
     take(&[traces.batch()], &plan, &Selection::default()).facts
 }

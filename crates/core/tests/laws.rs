@@ -34,6 +34,7 @@ fn facts_in_parts(batches: &[SpanBatch], parts: usize) -> Facts {
         slicing,
         group_by: vec!["app.customer.tier".to_owned()],
         paths: true,
+        clocks: None,
     };
     let index = TraceIndex::build(batches);
     let selection = Selection::default();

@@ -31,6 +31,7 @@ fn facts(seed: u64, scenario: Scenario, rates: &[f64]) -> Facts {
         slicing: Slicing::cut(&occupied_time(&batches).ranges(), MINUTE_NS as i64),
         group_by: Vec::new(),
         paths: false,
+        clocks: None,
     };
     take(&batches, &plan, &Selection::default()).facts
 }

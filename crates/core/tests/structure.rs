@@ -25,6 +25,7 @@ fn facts(batches: &[SpanBatch]) -> Facts {
         slicing: Slicing::cut(&ranges, slice_length_ns(&ranges, &ranges)),
         group_by: Vec::new(),
         paths: true,
+        clocks: None,
     };
     take(batches, &plan, &Selection::default()).facts
 }

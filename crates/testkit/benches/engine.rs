@@ -45,6 +45,7 @@ fn take_facts(criterion: &mut Criterion) {
             slicing: Slicing::cut(&occupied_time(&batches).ranges(), MINUTE_NS),
             group_by: Vec::new(),
             paths,
+            clocks: None,
         };
         let mut group = criterion.benchmark_group(format!("batches to facts, {name}"));
         group.sample_size(15);
@@ -105,6 +106,7 @@ fn many_facts(side: u32, minutes: f64) -> Facts {
         slicing: Slicing::cut(&[window], 5 * MINUTE_NS),
         group_by: Vec::new(),
         paths: true,
+        clocks: None,
     };
     let part_minutes = minutes / f64::from(WINDOWS);
     let parts = (0..WINDOWS).map(|part| {

@@ -9,7 +9,7 @@ use tracediff_core::explain::{Question, Testimony, WholeTrace, ask, whole_traces
 use tracediff_core::facts::{Facts, Plan};
 use tracediff_core::model::{OccupiedTime, SpanBatch};
 use tracediff_core::query::Query;
-use tracediff_core::snapshot::{Scope, Selection, Taken, TraceStarts, take_part};
+use tracediff_core::snapshot::{Scope, Selection, Taken, TraceStarts, estimate_clocks, take_part};
 use tracediff_core::trace::{TraceIndex, in_part};
 
 use super::input::Source;
@@ -95,10 +95,10 @@ impl Filter {
     }
 }
 
-/// The facts of the traces that the plan's window and the filter pick.
+/// The facts of the traces that the plan's window and the filter pick. The plan gets the clocks that are found first.
 pub(crate) fn take_facts(
     survey: &Survey,
-    plan: &Plan,
+    plan: &mut Plan,
     filter: &Filter,
     reading: Reading<'_>,
     limit_bytes: u64,
@@ -110,15 +110,19 @@ pub(crate) fn take_facts(
 
 fn take_all(
     survey: &Survey,
-    plan: &Plan,
+    plan: &mut Plan,
     filter: &Filter,
     reading: Reading<'_>,
     limit_bytes: u64,
 ) -> anyhow::Result<Taken> {
     let mut all: Option<Taken> = None;
-    in_passes(survey, reading, limit_bytes, &mut |batches| {
-        let selection = filter.selection(batches);
-        let taken = on_all_cores(batches, |index, part, parts| {
+    in_passes(survey, reading, limit_bytes, &mut |batches, index| {
+        if all.is_none() {
+            // Each pass holds traces of all times, chosen by their ids: a sample as good as any.
+            plan.clocks = estimate_clocks(batches, index, &plan.slicing);
+        }
+        let (plan, selection) = (&*plan, filter.selection(batches));
+        let taken = on_all_cores(batches, |part, parts| {
             take_part(batches, index, plan, &selection, part, parts)
         });
         for taken in taken {
@@ -144,9 +148,9 @@ pub(crate) fn ask_all(
     (questions, left_out): (&[Question], &BTreeSet<String>),
 ) -> anyhow::Result<Testimony> {
     let mut all = Testimony::default();
-    in_passes(survey, reading, limit_bytes, &mut |batches| {
+    in_passes(survey, reading, limit_bytes, &mut |batches, index| {
         let selection = filter.selection(batches);
-        let heard = on_all_cores(batches, |index, part, parts| {
+        let heard = on_all_cores(batches, |part, parts| {
             let part = (part, parts);
             ask(batches, index, plan, &selection, questions, left_out, part)
         });
@@ -159,14 +163,14 @@ pub(crate) fn ask_all(
 /// The traces of a side with these ids, by id.
 pub(crate) fn fetch_all(
     survey: &Survey,
+    plan: &Plan,
     (reading, limit_bytes): (Reading<'_>, u64),
     ids: &[String],
     side: &'static str,
 ) -> anyhow::Result<BTreeMap<String, WholeTrace>> {
     let mut all = BTreeMap::new();
-    in_passes(survey, reading, limit_bytes, &mut |batches| {
-        let index = TraceIndex::build(batches);
-        all.append(&mut whole_traces(batches, &index, ids, side));
+    in_passes(survey, reading, limit_bytes, &mut |batches, index| {
+        all.append(&mut whole_traces(batches, index, plan, ids, side));
         Ok(())
     })?;
     Ok(all)
@@ -177,10 +181,10 @@ fn in_passes(
     survey: &Survey,
     reading: Reading<'_>,
     limit_bytes: u64,
-    each: &mut dyn FnMut(&[SpanBatch]) -> anyhow::Result<()>,
+    each: &mut dyn FnMut(&[SpanBatch], &TraceIndex) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     if let Some(batches) = &survey.batches {
-        return each(batches);
+        return each(batches, &TraceIndex::build(batches));
     }
     let parts = (survey.column_bytes as f64 * OVERHEAD / limit_bytes as f64).ceil() as u64;
     let passes = parts.saturating_add(1);
@@ -202,22 +206,18 @@ fn in_passes(
             batches.push(batch.filter(&keep));
             Ok(())
         })?;
-        each(&batches)?;
+        each(&batches, &TraceIndex::build(&batches))?;
     }
     Ok(())
 }
 
 /// What comes of every part of the traces, worked on by all cores; in order of the parts.
-fn on_all_cores<T: Send>(
-    batches: &[SpanBatch],
-    work: impl Fn(&TraceIndex, usize, usize) -> T + Sync,
-) -> Vec<T> {
+fn on_all_cores<T: Send>(batches: &[SpanBatch], work: impl Fn(usize, usize) -> T + Sync) -> Vec<T> {
     let spans: usize = batches.iter().map(SpanBatch::len).sum();
     let parts = if spans < SPANS_FOR_PARTS { 1 } else { PARTS };
     let threads = std::thread::available_parallelism()
         .map_or(1, usize::from)
         .min(parts);
-    let index = TraceIndex::build(batches);
     let next = AtomicUsize::new(0);
     let done: Mutex<Vec<(usize, T)>> = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
@@ -228,7 +228,7 @@ fn on_all_cores<T: Send>(
                     if part >= parts {
                         break;
                     }
-                    let result = work(&index, part, parts);
+                    let result = work(part, parts);
                     done.lock()
                         .unwrap_or_else(PoisonError::into_inner)
                         .push((part, result));

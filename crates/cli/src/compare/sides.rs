@@ -72,7 +72,8 @@ impl SideTraces {
             if ids.is_empty() {
                 continue;
             }
-            let mut found = fetch_all(self.survey(side), (reading, limit_bytes), ids, name)?;
+            let plan = &self.plans[side];
+            let mut found = fetch_all(self.survey(side), plan, (reading, limit_bytes), ids, name)?;
             let traces = ids.iter().filter_map(|id| found.remove(id));
             diff.traces.extend(traces);
         }
@@ -145,13 +146,13 @@ fn read_two(args: &CompareArgs, query: Option<Query>, limit_bytes: u64) -> anyho
         excluding: None,
         scope: scope(args),
     };
-    let plans = [&baseline, &candidate].map(|s| plan(args, &s.time.ranges(), slice_ns));
-    let facts = |survey: &Survey, plan: &Plan| take_facts(survey, plan, &filter, reading, half);
+    let mut plans = [&baseline, &candidate].map(|s| plan(args, &s.time.ranges(), slice_ns));
+    let facts = |survey: &Survey, plan: &mut Plan| take_facts(survey, plan, &filter, reading, half);
     let mut warnings = baseline.notes.warnings("baseline");
     warnings.extend(candidate.notes.warnings("candidate"));
     let taken = (
-        facts(&baseline, &plans[0])?.facts,
-        facts(&candidate, &plans[1])?.facts,
+        facts(&baseline, &mut plans[0])?.facts,
+        facts(&candidate, &mut plans[1])?.facts,
     );
     progress.finish();
     check_empty(&taken.0, &names[0], baseline.notes.spans, args)?;
@@ -250,9 +251,9 @@ fn read_shared(
         _ => bail!("give both --baseline-window and --candidate-window"),
     };
     let slice_ns = slice_length_ns(&ranges[0], &ranges[1]);
-    let plans = ranges.each_ref().map(|r| plan(args, r, slice_ns));
-    let facts = |side: usize| -> anyhow::Result<Taken> {
-        take_facts(&all, &plans[side], &filters[side], reading, limit_bytes)
+    let mut plans = ranges.each_ref().map(|r| plan(args, r, slice_ns));
+    let mut facts = |side: usize| -> anyhow::Result<Taken> {
+        take_facts(&all, &mut plans[side], &filters[side], reading, limit_bytes)
     };
     let (mut baseline, mut candidate) = (facts(0)?, facts(1)?);
     progress.finish();
@@ -339,6 +340,7 @@ fn plan(args: &CompareArgs, ranges: &[Window], slice_ns: i64) -> Plan {
         slicing: Slicing::cut(ranges, slice_ns),
         group_by: args.keys.clone(),
         paths: true,
+        clocks: None,
     }
 }
 

@@ -56,7 +56,10 @@ fn the_document_has_a_version_and_all_its_parts() {
             "left_out",
             "policy",
             "quality",
+            "requests",
             "sentence",
+            "structure",
+            "traces",
             "version"
         ]
     );

@@ -50,6 +50,37 @@ fn circles_of_parents_are_cut_and_told() {
 }
 
 #[test]
+fn a_clock_that_is_ahead_is_told_in_one_pass_and_in_several() {
+    let text = "
+     web: GET / 100ms server resource:host.name=one
+       web: call 40ms client @5ms resource:host.name=one
+         stock: read 30ms server @5ms resource:host.name=two";
+    let traces = Traces::parse(text).repeat(200, Duration::from_secs(1));
+    let traces = traces.edit(|span| {
+        if span.service == "stock" {
+            span.start_ns += 70_000_000;
+            span.end_ns += 70_000_000;
+        }
+    });
+    let sandbox = small();
+    sandbox.write("odd", traces.otlp_json_lines());
+    for limit in ["", " --memory-limit 128KiB"] {
+        let output = sandbox.run(&format!("compare odd after.jsonl --format json{limit}"));
+        let baseline = &output.json()["quality"]["baseline"];
+        let expected = r#"[{"compared_with":"one","host":"two","offset_ns":-70000000}]"#;
+        assert_eq!(baseline["clock_offsets"].to_string(), expected);
+        assert_eq!(baseline["corrected_clocks"], 1);
+        assert!(
+            warnings(&output).contains(
+                "clocks_differ: clocks of the baseline's hosts differ (two up to 70 ms ahead of one); 1 was corrected \
+                 in the call tree, durations are not affected"
+            ),
+            "{output}"
+        );
+    }
+}
+
+#[test]
 fn traces_whose_roots_did_not_arrive_count_wherever_they_lie() {
     // The first traces and the last ones lost their roots, and so did those of an hour later.
     let mut later = shop(1, 40);

@@ -103,9 +103,25 @@ pub struct SideQuality {
     pub effective_spans: f64,
     /// Traces per second, weighted.
     pub requests_per_second: f64,
+    /// Hosts whose clocks were corrected in the call tree.
+    pub corrected_clocks: usize,
+    /// Those of them that were furthest off, at most 20, the furthest first.
+    pub clock_offsets: Vec<HostClock>,
     /// Counts.
     #[serde(flatten)]
     pub counts: Quality,
+}
+
+/// A host whose clock was corrected in the call tree. Durations do not depend on it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct HostClock {
+    /// The host, as its spans' resource names it; the service where it names none.
+    pub host: String,
+    /// The host whose clock it was compared with.
+    pub compared_with: String,
+    /// What was added to the times of the host's spans, in nanoseconds, in the minute in which it was most; above 0
+    /// where its clock is slow.
+    pub offset_ns: i64,
 }
 
 /// Something to keep in mind.

@@ -1,11 +1,17 @@
 //! The data-quality header: what the two sides are worth, and what to keep in mind before reading on.
 
-use super::document::{KeyDiff, LoadMatched, QualityHeader, SideQuality, Warning};
+use super::document::{HostClock, KeyDiff, LoadMatched, QualityHeader, SideQuality, Warning};
 use super::{load, text};
 use crate::facts::{ENTRY_POINT, Facts, Group};
 use crate::model::Window;
+use crate::paths::ClockOffset;
 use crate::stats::MIN_SLICES;
 use crate::stats::changepoint::strongest_step;
+
+/// Hosts with wrong clocks that are listed.
+const CLOCKS_LISTED: usize = 20;
+/// Offsets of clocks that are warned of: above what messages take inside a data centre.
+const CLOCK_WARNING_NS: u64 = 1_000_000;
 
 /// The header of a comparison.
 pub(super) fn build(
@@ -71,8 +77,23 @@ fn side(facts: &Facts) -> SideQuality {
         known_weight_ratio: facts.quality.known_weight_ratio(),
         effective_spans: facts.quality.effective_spans(),
         requests_per_second: if seconds > 0.0 { weight / seconds } else { 0.0 },
+        corrected_clocks: facts.clock_offsets().len(),
+        clock_offsets: clock_offsets(facts),
         counts: facts.quality.clone(),
     }
+}
+
+/// The clocks that were furthest off.
+fn clock_offsets(facts: &Facts) -> Vec<HostClock> {
+    let clock = |(host, offset): (&String, &ClockOffset)| HostClock {
+        host: host.clone(),
+        compared_with: offset.compared_with.clone(),
+        offset_ns: offset.offset_ns,
+    };
+    let mut clocks: Vec<HostClock> = facts.clock_offsets().iter().map(clock).collect();
+    clocks.sort_by_key(|clock| std::cmp::Reverse(clock.offset_ns.unsigned_abs()));
+    clocks.truncate(CLOCKS_LISTED);
+    clocks
 }
 
 /// Slices that touch, joined.
@@ -271,11 +292,44 @@ fn oddities(name: &str, side: &SideQuality, warn: &mut impl FnMut(&'static str, 
             ),
         );
     }
+    wrong_clocks(name, side, warn);
     if counts.traces_outside_window > 0 {
         let traces = text::counted(counts.traces_outside_window, "trace");
         warn(
             "outside_window",
             format!("{traces} of the {name} began outside its window and were left out"),
+        );
+    }
+}
+
+fn wrong_clocks(name: &str, side: &SideQuality, warn: &mut impl FnMut(&'static str, String)) {
+    let far = |clock: &&HostClock| clock.offset_ns.unsigned_abs() > CLOCK_WARNING_NS;
+    let worst: Vec<String> = (side.clock_offsets.iter().filter(far).take(3))
+        .map(|clock| {
+            let direction = if clock.offset_ns > 0 {
+                "behind"
+            } else {
+                "ahead of"
+            };
+            format!(
+                "{} up to {} {direction} {}",
+                clock.host,
+                text::duration(clock.offset_ns.unsigned_abs() as f64),
+                clock.compared_with
+            )
+        })
+        .collect();
+    if !worst.is_empty() {
+        warn(
+            "clocks_differ",
+            format!(
+                "clocks of the {name}'s hosts differ ({}); {} corrected in the call tree, durations are not affected",
+                worst.join(", "),
+                match side.corrected_clocks {
+                    1 => "1 was".to_owned(),
+                    more => format!("{} were", text::count(more as u64)),
+                },
+            ),
         );
     }
 }

@@ -208,7 +208,7 @@ impl<'a> Asking<'a> {
             left_out,
             wanted: wanted.collect(),
             full: 0,
-            paths: PathBuilder::new(batches),
+            paths: PathBuilder::new(batches, plan.clocks.clone()),
             parts_of_labels: Vec::new(),
             numbers: HashMap::default(),
             by_code: HashMap::default(),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::document::{WholeAttribute, WholeSpan, WholeTrace};
+use crate::facts::Plan;
 use crate::model::SpanBatch;
 use crate::paths::PathBuilder;
 use crate::trace::{Assembler, Trace, TraceIndex};
@@ -20,11 +21,12 @@ const KINDS: [&str; 6] = [
 pub fn whole_traces(
     batches: &[SpanBatch],
     index: &TraceIndex,
+    plan: &Plan,
     ids: &[String],
     side: &'static str,
 ) -> BTreeMap<String, WholeTrace> {
     let mut assembler = Assembler::default();
-    let mut paths = PathBuilder::new(batches);
+    let mut paths = PathBuilder::new(batches, plan.clocks.clone());
     let mut found = BTreeMap::new();
     for spans in index.traces() {
         let first = spans[0];

@@ -1,8 +1,10 @@
 //! Builds facts in one pass: traces are gathered into blocks, and each key folds a whole block at a time, so that the
 //! hot loop stays in one column and one key's groups.
 
+use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 use std::ops::Range;
+use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashSet};
@@ -15,7 +17,7 @@ use super::key::{ENDPOINT, ENTRY_POINT, KeyRole, OPERATION, SERVICE};
 use super::open_key::OpenKey;
 use super::{Facts, Quality, SliceTraces};
 use crate::model::{SERVICE_NAME, Slicing, SpanBatch, semconv};
-use crate::paths::{Call, PathBuilder};
+use crate::paths::{Call, ClockOffset, Clocks, PathBuilder};
 use crate::trace::{SpanRef, Trace};
 
 /// Spans after which a block is folded into the groups.
@@ -31,6 +33,8 @@ pub struct Plan {
     pub group_by: Vec<String>,
     /// Whether to take the call tree too, without which no culprit can be named. Costs about as much again.
     pub paths: bool,
+    /// How far hosts' clocks are apart, for the call tree; `None` where no clock is known to be off.
+    pub clocks: Option<Arc<Clocks>>,
 }
 
 /// Spans of the block that follow each other in one batch.
@@ -94,6 +98,7 @@ pub struct FactsBuilder {
     graph_seen: Vec<(u32, Observation)>,
     /// The same as groups, by node or edge.
     graph: Vec<OpenGroup>,
+    clock_offsets: BTreeMap<String, ClockOffset>,
 }
 
 impl FactsBuilder {
@@ -109,11 +114,19 @@ impl FactsBuilder {
             quality: Quality::default(),
             batches: batches.to_vec(),
             block: Block::default(),
-            paths: plan.paths.then(|| PathBuilder::new(batches)),
+            paths: plan
+                .paths
+                .then(|| PathBuilder::new(batches, plan.clocks.clone())),
             calls_seen: Vec::new(),
             calls: Vec::new(),
             graph_seen: Vec::new(),
             graph: Vec::new(),
+            clock_offsets: plan
+                .clocks
+                .as_ref()
+                .filter(|_| plan.paths)
+                .map(|clocks| clocks.corrected())
+                .unwrap_or_default(),
         };
         builder.add_key(ENTRY_POINT, KeyRole::EntryPoint);
         for name in [SERVICE, OPERATION]
@@ -280,6 +293,7 @@ impl FactsBuilder {
             keys: keys.filter(|(_, key)| key.spans > 0).collect(),
             keys_not_scanned: self.keys_not_scanned.len() as u64,
             quality: self.quality,
+            clock_offsets: self.clock_offsets,
             calls: calls.filter(|(_, group)| group.spans() > 0).collect(),
             graph: graph.map(|(item, group)| (item, group.close())).collect(),
             paths,

@@ -28,7 +28,7 @@ pub use key::{
 pub use quality::Quality;
 
 use crate::model::{Slicing, Window};
-use crate::paths::{GraphItem, Label, PathTree};
+use crate::paths::{ClockOffset, GraphItem, Label, PathTree};
 
 /// Traces of one slice, whatever groups they have.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -58,6 +58,7 @@ pub struct Facts {
     calls: BTreeMap<Label, Group>,
     graph: BTreeMap<GraphItem, Group>,
     paths: PathTree,
+    clock_offsets: BTreeMap<String, ClockOffset>,
     /// What the traces are worth as data.
     pub quality: Quality,
 }
@@ -101,6 +102,11 @@ impl Facts {
     /// The call tree of all traces, whatever spans of theirs are in groups.
     pub fn paths(&self) -> &PathTree {
         &self.paths
+    }
+
+    /// The hosts whose clocks were corrected in the call tree.
+    pub fn clock_offsets(&self) -> &BTreeMap<String, ClockOffset> {
+        &self.clock_offsets
     }
 
     /// Keeps of every key the values that fit under its cap. While summaries are merged a key may outgrow it, so that a
@@ -154,6 +160,11 @@ impl Facts {
             mine.merge(group, &theirs);
         }
         self.paths.merge(&other.paths, &theirs);
+        for (host, offset) in &other.clock_offsets {
+            let mine = self.clock_offsets.entry(host.clone());
+            let mine = mine.or_insert_with(|| offset.clone());
+            mine.keep_larger(offset);
+        }
         self.keys_not_scanned = self.keys_not_scanned.max(other.keys_not_scanned);
         self.quality.merge(&other.quality);
         Ok(())

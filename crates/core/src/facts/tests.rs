@@ -49,6 +49,7 @@ fn plan() -> Plan {
         slicing: Slicing::cut(&[window], 5 * SECOND as i64),
         group_by: vec!["tier".to_owned()],
         paths: true,
+        clocks: None,
     }
 }
 
@@ -241,6 +242,7 @@ fn overlapping_slices_do_not_merge() {
         slicing: Slicing::cut(&[window], 7 * SECOND as i64),
         group_by: Vec::new(),
         paths: true,
+        clocks: None,
     };
     assert!(a.merge(&FactsBuilder::new(&plan, &[]).finish()).is_err());
 }

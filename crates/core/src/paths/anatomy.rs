@@ -4,6 +4,7 @@
 //! asynchronous ones. Then each span has its exclusive time, and its part of the critical path: the segments of a
 //! tree add up to its root's duration exactly, in whole nanoseconds, whatever is odd in the trace.
 
+use super::clocks::TraceClocks;
 use crate::trace::{Trace, TraceSpan};
 
 const NONE: u32 = u32::MAX;
@@ -57,11 +58,12 @@ pub struct Anatomy {
 }
 
 impl Anatomy {
-    /// Takes a trace apart. `service` numbers the service of every span, by index.
-    pub fn dissect(&mut self, trace: &Trace<'_>, service: &[u32]) {
+    /// Takes a trace apart. `service` numbers the service of every span, by index; `clocks` tells how far their clocks
+    /// are apart, where some are.
+    pub fn dissect(&mut self, trace: &Trace<'_>, service: &[u32], clocks: Option<TraceClocks<'_>>) {
         self.index_children(trace);
         self.order_by_depth(trace);
-        self.place(trace.spans, service);
+        self.place(trace.spans, service, clocks);
         self.sort_children();
         for index in 0..trace.spans.len() {
             let (exclusive_ns, overlap) = self.own_time(index);
@@ -127,7 +129,7 @@ impl Anatomy {
     }
 
     /// Corrects skew, tells what is asynchronous, and clips the rest to its parent.
-    fn place(&mut self, spans: &[TraceSpan], service: &[u32]) {
+    fn place(&mut self, spans: &[TraceSpan], service: &[u32], clocks: Option<TraceClocks<'_>>) {
         self.parts.clear();
         self.parts.resize(spans.len(), Part::default());
         self.shift_ns.clear();
@@ -141,23 +143,25 @@ impl Anatomy {
             };
             let around = self.parts[parent];
             let is_local = service[index] == service[parent];
-            let inherited = if is_local { self.shift_ns[parent] } else { 0 };
-            let mut part = as_it_is(span, inherited);
+            let known = clocks.and_then(|clocks| clocks.between(parent, index));
+            let mut shift = match known {
+                Some(offset_ns) => self.shift_ns[parent].saturating_add(offset_ns),
+                None if is_local => self.shift_ns[parent],
+                None => 0,
+            };
+            let mut part = as_it_is(span, shift);
             part.is_async = is_async(span, &spans[parent], &part, &around, is_local);
-            if part.is_async {
-                self.shift_ns[index] = inherited;
-            } else {
+            if !part.is_async {
                 if !is_local {
-                    let shift = shift_into(&part, &around);
-                    self.shift_ns[index] = shift;
-                    part.start_ns = part.start_ns.saturating_add(shift);
-                    part.end_ns = part.end_ns.saturating_add(shift);
-                } else {
-                    self.shift_ns[index] = inherited;
+                    let into = shift_into(&part, &around);
+                    shift = shift.saturating_add(into);
+                    part.start_ns = part.start_ns.saturating_add(into);
+                    part.end_ns = part.end_ns.saturating_add(into);
                 }
                 part.start_ns = part.start_ns.clamp(around.start_ns, around.end_ns);
                 part.end_ns = part.end_ns.clamp(part.start_ns, around.end_ns);
             }
+            self.shift_ns[index] = shift;
             self.parts[index] = part;
         }
     }

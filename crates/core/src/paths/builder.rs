@@ -1,12 +1,14 @@
 //! Folds traces into the population's call tree.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use super::anatomy::{Anatomy, Part};
 use super::bands::{Band, SampledTrace};
+use super::clocks::{ClockReader, Clocks};
 use super::graph::{GraphFinder, GraphItem};
 use super::label::{Label, NodeKind};
 use super::labeler::{EMPTY, LabelCode, Labeler};
@@ -48,6 +50,7 @@ pub(crate) struct PathBuilder {
     /// Spans that were seen, to tell them apart across traces.
     spans_seen: u64,
     anatomy: Anatomy,
+    clocks: Option<ClockReader>,
     graph: GraphFinder,
     /// Per span of the trace: service, operation, label, node, and the entry of its visit.
     services: Vec<u32>,
@@ -68,7 +71,7 @@ pub(crate) struct PathBuilder {
 
 impl PathBuilder {
     /// A builder for traces of these batches.
-    pub(crate) fn new(batches: &[SpanBatch]) -> Self {
+    pub(crate) fn new(batches: &[SpanBatch], clocks: Option<Arc<Clocks>>) -> Self {
         Self {
             labeler: Labeler::new(batches),
             nodes: Vec::new(),
@@ -76,6 +79,7 @@ impl PathBuilder {
             overflow_spans: 0,
             spans_seen: 0,
             anatomy: Anatomy::default(),
+            clocks: clocks.map(|clocks| ClockReader::new(clocks, batches)),
             graph: GraphFinder::default(),
             services: Vec::new(),
             operations: Vec::new(),
@@ -105,7 +109,8 @@ impl PathBuilder {
         for span in spans {
             self.services.push(self.labeler.service(span.at));
         }
-        self.anatomy.dissect(trace, &self.services);
+        let clocks = self.clocks.as_mut().and_then(|clocks| clocks.read(trace));
+        self.anatomy.dissect(trace, &self.services, clocks);
         self.operations.clear();
         for span in spans {
             self.operations.push(self.labeler.operation(span.at));

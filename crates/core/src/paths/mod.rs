@@ -5,6 +5,7 @@
 mod anatomy;
 mod bands;
 mod builder;
+mod clocks;
 mod graph;
 mod label;
 mod labeler;
@@ -15,6 +16,7 @@ mod tree;
 pub use anatomy::{Anatomy, Part};
 pub use bands::{Band, BandSums, KEPT_PER_STRATUM, SampledTrace, Stratum};
 pub(crate) use builder::{Call, PathBuilder};
+pub use clocks::{ClockOffset, Clocks, ClocksBuilder, TraceClocks};
 pub use graph::{GraphEdge, GraphItem};
 pub use label::{Label, NodeKind, normalized};
 pub use signature::Signature;

@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 
+use super::clocks::{ClockReader, known_clocks};
 use super::*;
 use crate::model::{SpanBatch, SpanBatchBuilder, SpanCore, SpanId, TraceId, ValueRef};
 use crate::trace::{Assembler, SpanRef, Trace};
@@ -29,7 +30,11 @@ fn batch(rows: &[Row]) -> Vec<SpanBatch> {
     builder.finish()
 }
 
-fn with_anatomy<T>(rows: &[Row], look: impl FnOnce(&Trace<'_>, &Anatomy) -> T) -> T {
+fn with_anatomy<T>(
+    rows: &[Row],
+    clocks: &[(&str, i64)],
+    look: impl FnOnce(&Trace<'_>, &Anatomy) -> T,
+) -> T {
     let batches = batch(rows);
     let mut assembler = Assembler::default();
     let refs = (0..rows.len() as u32).map(|row| SpanRef { batch: 0, row });
@@ -44,13 +49,19 @@ fn with_anatomy<T>(rows: &[Row], look: impl FnOnce(&Trace<'_>, &Anatomy) -> T) -
         })
         .collect();
     let mut anatomy = Anatomy::default();
-    anatomy.dissect(&trace, &services);
+    let mut reader = ClockReader::new(known_clocks(clocks), &batches);
+    let clocks = reader.read(&trace).filter(|_| !clocks.is_empty());
+    anatomy.dissect(&trace, &services, clocks);
     look(&trace, &anatomy)
 }
 
 /// `id exclusive/critical` in ms by id; an asterisk marks what is asynchronous.
 fn dissected(rows: &[Row]) -> String {
-    with_anatomy(rows, |trace, anatomy| {
+    dissected_by_clocks(rows, &[])
+}
+
+fn dissected_by_clocks(rows: &[Row], clocks: &[(&str, i64)]) -> String {
+    with_anatomy(rows, clocks, |trace, anatomy| {
         let mut lines: Vec<(u8, String)> = trace
             .spans
             .iter()
@@ -110,6 +121,60 @@ fn a_clock_that_is_off_moves_no_time() {
             "{skew}"
         );
     }
+}
+
+#[test]
+fn a_known_clock_puts_answers_where_they_were() {
+    // The clock of b is 35 ms ahead. The first answer, at 12–22, still seems to be inside its call, and alone would stay
+    // there; the second, at 7–47, would be put into the middle of its call.
+    let rows = [
+        (1, 0, 0, 100, 2, "a"),
+        (2, 1, 10, 90, 3, "a"),
+        (3, 2, 12 + 35, 22 + 35, 2, "b"),
+        (4, 1, 5, 50, 3, "a"),
+        (5, 4, 7 + 35, 47 + 35, 2, "b"),
+    ];
+    let starts = |clocks: &[(&str, i64)]| {
+        with_anatomy(&rows, clocks, |trace, anatomy| {
+            let place = |id: u8| trace.spans.iter().position(|s| s.span_id.0[0] == id);
+            [3, 5].map(|id| anatomy.parts()[place(id).unwrap()].start_ns / MS - 1_000)
+        })
+    };
+    assert_eq!(starts(&[("a", 0), ("b", -35 * MS)]), [12, 7]);
+    assert_eq!(starts(&[]), [47, 7]);
+    // Nothing is known of a: the rule for one trace is left.
+    assert_eq!(starts(&[("b", -35 * MS)]), [47, 7]);
+    // What still sticks out is put inside: 2.5 ms, half of what is left of the call, after its start.
+    assert_eq!(starts(&[("a", 0), ("b", -45 * MS)]), [45, 7]);
+}
+
+#[test]
+fn spans_of_one_host_move_together() {
+    // c runs where b runs, and its clock is that of b.
+    let rows = [
+        (1, 0, 0, 100, 3, "a"),
+        (2, 1, 510, 590, 2, "b"),
+        (3, 2, 520, 530, 2, "c"),
+    ];
+    let clocks = [("a", 0), ("b", -500 * MS), ("c", -500 * MS)];
+    with_anatomy(&rows, &clocks, |trace, anatomy| {
+        let starts = anatomy.parts().iter().map(|p| p.start_ns / MS - 1_000);
+        assert_eq!(starts.collect::<Vec<_>>(), [0, 10, 20], "{trace:?}");
+    });
+}
+
+#[test]
+fn a_clock_tells_who_is_waited_for() {
+    // Without kinds, a child far behind its parent's end looks like one that nobody waits for.
+    let rows = [(1, 0, 0, 50, 0, "a"), (2, 1, 110, 130, 0, "b")];
+    assert_eq!(dissected(&rows), "1 50/50, 2* 20/20");
+    let clocks = [("a", 0), ("b", -100 * MS)];
+    assert_eq!(dissected_by_clocks(&rows, &clocks), "1 30/30, 2 20/20");
+    // And the other way round.
+    let rows = [(1, 0, 0, 50, 0, "a"), (2, 1, 10, 30, 0, "b")];
+    assert_eq!(dissected(&rows), "1 30/30, 2 20/20");
+    let clocks = [("a", 0), ("b", 100 * MS)];
+    assert_eq!(dissected_by_clocks(&rows, &clocks), "1 50/50, 2* 20/20");
 }
 
 #[test]
@@ -200,8 +265,13 @@ fn any_rows() -> impl Strategy<Value = Vec<Row>> {
 
 proptest! {
     #[test]
-    fn critical_paths_add_up_and_agree_with_the_slow_way(rows in any_rows()) {
-        with_anatomy(&rows, |trace, anatomy| {
+    fn critical_paths_add_up_and_agree_with_the_slow_way(
+        rows in any_rows(),
+        offsets in prop::collection::vec(-80i64..80, 0..4),
+    ) {
+        let of_host = |(host, ms): (&&'static str, &i64)| (*host, ms * MS);
+        let clocks: Vec<(&str, i64)> = ["a", "b", "c"].iter().zip(&offsets).map(of_host).collect();
+        with_anatomy(&rows, &clocks, |trace, anatomy| {
             let parts = anatomy.parts();
             let children: Vec<Vec<usize>> = (0..parts.len())
                 .map(|i| anatomy.children(i).iter().map(|c| *c as usize).collect())

@@ -2,7 +2,8 @@
 
 use tracediff_core::facts::{Facts, Plan};
 use tracediff_core::model::{Slicing, SpanBatch, Window, slice_length_ns};
-use tracediff_core::snapshot::{Selection, occupied_time, take};
+use tracediff_core::snapshot::{Selection, estimate_clocks, occupied_time, take_part};
+use tracediff_core::trace::TraceIndex;
 use tracediff_simulate::{Settings, simulate};
 
 /// The facts of both sides over the time that their traces occupy.
@@ -15,12 +16,15 @@ pub(crate) fn facts_of(baseline: &[SpanBatch], candidate: &[SpanBatch]) -> [Fact
 pub(crate) fn facts_in(batches: [&[SpanBatch]; 2], ranges: &[Vec<Window>; 2]) -> [Facts; 2] {
     let slice_ns = slice_length_ns(&ranges[0], &ranges[1]);
     let facts = |side: usize| {
+        let slicing = Slicing::cut(&ranges[side], slice_ns);
+        let index = TraceIndex::build(batches[side]);
         let plan = Plan {
-            slicing: Slicing::cut(&ranges[side], slice_ns),
+            clocks: estimate_clocks(batches[side], &index, &slicing),
+            slicing,
             group_by: Vec::new(),
             paths: true,
         };
-        take(batches[side], &plan, &Selection::default()).facts
+        take_part(batches[side], &index, &plan, &Selection::default(), 0, 1).facts
     };
     [facts(0), facts(1)]
 }
