@@ -15,7 +15,9 @@ use criterion::{
 };
 use tracediff_core::diff::{Policy, compare};
 use tracediff_core::facts::{Facts, Plan};
-use tracediff_core::model::{Slicing, SpanBatch, SpanBatchBuilder, Window};
+use tracediff_core::model::{
+    Slicing, SpanBatch, SpanBatchBuilder, SpanCore, SpanId, TraceId, ValueRef, Window,
+};
 use tracediff_core::snapshot::{Selection, occupied_time, take, take_part};
 use tracediff_core::trace::TraceIndex;
 use tracediff_simulate::{Settings, Simulation};
@@ -82,12 +84,21 @@ fn compare_facts(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("facts to diff");
     group.sample_size(15);
     group.sampling_mode(SamplingMode::Flat);
-    for (name, minutes) in [("an hour a side", 60.0), ("ten hours a side", 600.0)] {
-        let sides = [0, 1].map(|side| many_facts(side, minutes));
+    let hour = || [0, 1].map(|side| many_facts(side, 60.0));
+    let ten_hours = || [0, 1].map(|side| many_facts(side, 600.0));
+    let paths = || [0, 1].map(many_paths);
+    let cases: [(&str, &dyn Fn() -> [Facts; 2]); 3] = [
+        ("an hour a side", &hour),
+        ("ten hours a side", &ten_hours),
+        ("many paths", &paths),
+    ];
+    for (name, make) in cases {
+        let sides = make();
         let spans: u64 = sides.iter().map(|facts| facts.quality.spans).sum();
         let groups: usize = sides[0].keys().values().map(|key| key.groups.len()).sum();
         let slices = sides[0].slicing().slices().len();
-        println!("{spans} spans, {groups} groups and {slices} slices a side");
+        let paths = sides[0].paths().nodes().len();
+        println!("{spans} spans, {groups} groups, {paths} paths and {slices} slices a side");
         group.throughput(Throughput::Elements(spans));
         let [baseline, candidate] = &sides;
         group.bench_function(name, |bencher| {
@@ -127,6 +138,63 @@ fn many_facts(side: u32, minutes: f64) -> Facts {
             all
         })
         .expect("there are windows")
+}
+
+/// Types of requests, and traces of each a side.
+const REQUESTS: usize = 500;
+const TRACES_OF_EACH: usize = 24;
+/// Calls that each of three levels of calls makes.
+const CALLS: usize = 3;
+
+/// Facts of 500 types of requests, each of them a tree of 40 spans in four levels.
+fn many_paths(side: u64) -> Facts {
+    let mut builder = SpanBatchBuilder::new();
+    let mut random = side + 1;
+    for trace in 0..REQUESTS * TRACES_OF_EACH {
+        let start_ns = Settings::default().start_ns
+            + (side * 600_000 + (trace * 600_000 / (REQUESTS * TRACES_OF_EACH)) as u64) * 1_000_000;
+        let request = trace % REQUESTS;
+        let trace_id = ((side as u128 + 1) << 64 | trace as u128).to_be_bytes();
+        for span in 0..40usize {
+            // A xorshift generator is random enough for durations.
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            let parent = if span == 0 { 0 } else { (span - 1) / CALLS + 1 };
+            let depth = [1, 4, 13].iter().filter(|first| span >= **first).count() as u64;
+            let service = format!("service-{}", (request * 7 + span) % 120);
+            builder.begin_resource();
+            builder.resource_attribute(b"service.name", ValueRef::String(service.as_bytes()));
+            builder.end_span(&SpanCore {
+                trace_id: TraceId(trace_id),
+                span_id: SpanId((span as u64 + 1).to_be_bytes()),
+                parent_span_id: SpanId((parent as u64).to_be_bytes()),
+                operation: operation(request, span).as_bytes(),
+                kind: 1,
+                start_ns: start_ns + depth * 1_000_000,
+                end_ns: start_ns + 40_000_000 / (depth + 1) + random % 4_000_000,
+                ..SpanCore::default()
+            });
+        }
+    }
+    builder.commit().expect("small batches");
+    let batches = builder.finish();
+    let plan = Plan {
+        slicing: Slicing::cut(&occupied_time(&batches).ranges(), MINUTE_NS),
+        group_by: Vec::new(),
+        paths: true,
+        clocks: None,
+    };
+    take(&batches, &plan, &Selection::default()).facts
+}
+
+/// A name in letters, since numbers in names count as ids.
+fn operation(request: usize, span: usize) -> String {
+    let letter = |n: usize| char::from(b'a' + (n % 26) as u8);
+    [request / 26, request, span / 26, span]
+        .map(letter)
+        .iter()
+        .collect()
 }
 
 /// A window of about `millions` × one million spans.
