@@ -5,6 +5,7 @@ mod compare;
 mod culprits;
 mod document;
 mod errors;
+mod family;
 mod findings;
 mod graph;
 mod header;
@@ -15,6 +16,7 @@ mod mix;
 mod policy;
 mod sentence;
 mod side;
+mod standard;
 pub mod text;
 mod values;
 
