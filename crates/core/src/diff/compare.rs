@@ -4,15 +4,16 @@ use std::collections::BTreeSet;
 
 use super::culprits::Ranking;
 use super::document::{DOCUMENT_VERSION, Diff, GroupDiff, KeyDiff, LeftOut, RateDiff, Sides};
+use super::family::OpenKeyDiff;
 use super::judge::Evidence;
 use super::policy::Policy;
 use super::side::{Scatters, Side, SideFacts, persistence};
 use super::{
-    calls, culprits, errors, findings, graph, header, latency, mix, sentence, structure, values,
+    calls, culprits, errors, family, findings, graph, header, latency, mix, sentence, structure,
+    values,
 };
 use crate::explain::strata;
 use crate::facts::{ENDPOINT, Facts, Key, KeyRole, OPERATION, SERVICE};
-use crate::stats::fdr::benjamini_hochberg;
 
 /// Compares the candidate's facts with the baseline's.
 pub fn compare(baseline: &Facts, candidate: &Facts, policy: &Policy) -> Diff {
@@ -53,10 +54,11 @@ pub fn compare(baseline: &Facts, candidate: &Facts, policy: &Policy) -> Diff {
         }
     }
     for role in [KeyRole::EntryPoint, KeyRole::GroupBy, KeyRole::Scanned] {
-        judge_family(keys.iter_mut().filter(|key| key.diff.role == role), policy);
+        family::judge(&mut keys, role, policy.max_q);
     }
+    let sides = [&context.baseline, &context.candidate];
+    mix::discount(&mut keys, sides, policy);
     let mut keys: Vec<KeyDiff> = keys.into_iter().map(|key| key.diff).collect();
-    mix::discount(&mut keys, baseline, candidate);
     keys.sort_by(|a, b| key_order(a).cmp(&key_order(b)));
     let quality = header::build(baseline, candidate, persistence, &keys);
     let findings = findings::collect(&keys, quality.can_confirm);
@@ -110,38 +112,6 @@ fn reason_to_leave_out(sides: &Sides<Option<&Key>>) -> Option<String> {
         };
         format!("identifier-like: {at_least}{values} values, nearly each in a trace of its own")
     })
-}
-
-/// A key's diff and the evidence behind every judgement in it, until the family is known.
-struct OpenKeyDiff {
-    diff: KeyDiff,
-    evidence: Vec<[Option<Evidence>; 3]>,
-}
-
-/// Corrects the p-values of a family and replaces its judgements.
-fn judge_family<'a>(keys: impl Iterator<Item = &'a mut OpenKeyDiff>, policy: &Policy) {
-    let mut keys: Vec<&mut OpenKeyDiff> = keys.collect();
-    let evidence: Vec<Evidence> = keys
-        .iter()
-        .flat_map(|key| key.evidence.iter().flatten().flatten().copied())
-        .collect();
-    let p_values: Vec<f64> = evidence.iter().map(|e| e.p.unwrap_or(f64::NAN)).collect();
-    let mut q_values = benjamini_hochberg(&p_values).into_iter();
-    for key in &mut keys {
-        for (group, evidence) in key.diff.groups.iter_mut().zip(&key.evidence) {
-            let places = [
-                Some(&mut group.latency.judgement),
-                Some(&mut group.errors.judgement),
-                group.calls.as_mut().map(|calls| &mut calls.judgement),
-            ];
-            for (place, evidence) in places.into_iter().zip(evidence) {
-                if let (Some(place), Some(evidence)) = (place, evidence) {
-                    let q = q_values.next().filter(|q| !q.is_nan());
-                    *place = evidence.judge(q, policy.max_q);
-                }
-            }
-        }
-    }
 }
 
 struct Context<'a> {

@@ -185,8 +185,11 @@ pub struct Judgement {
     pub severity: Option<Severity>,
     /// Two-sided p-value; `null` where no test was possible.
     pub p: Option<f64>,
-    /// The p-value corrected for its family (Benjamini–Hochberg).
+    /// The p-value corrected for its family (Benjamini–Hochberg); of a change the larger of `p` and `p_within`.
     pub q: Option<f64>,
+    /// Of a change of a service, an operation or an endpoint: the p-value of what happened on its call paths (or in its
+    /// operations), at equal shares of them; `null` where their shares hardly moved or it cannot be told.
+    pub p_within: Option<f64>,
     /// Whether there is a change that passes the policy, but of the mix only: slower or failing call paths make up more
     /// (or less) of the group, and the paths themselves hardly changed. The verdict is then `no_material_change`.
     pub is_mix: bool,

@@ -102,7 +102,7 @@ fn clustered(a: &Ratio, b: &Ratio, variance_a: Variance, variance_b: Variance) -
 fn exact(baseline: &Side<'_>, candidate: &Side<'_>, a: &Ratio, b: &Ratio) -> Tested {
     let pooled = (baseline.total.error_weight + candidate.total.error_weight)
         / (baseline.total.weight + candidate.total.weight);
-    let design_effect = pooled_design_effect([(baseline, a), (candidate, b)]);
+    let design_effect = pooled_design_effect([baseline, candidate]);
     let counts = |side: &Side<'_>, ratio: &Ratio| {
         let n = side.effective_spans() / design_effect;
         (ratio.value * n, n)
@@ -127,9 +127,10 @@ fn exact(baseline: &Side<'_>, candidate: &Side<'_>, a: &Ratio, b: &Ratio) -> Tes
 
 /// How much clustering widens the error ratio's variance over that of independent spans; at least 1. From both sides,
 /// by their failures: a side with few cannot tell, and one without any would pass for unclustered.
-fn pooled_design_effect(sides: [(&Side<'_>, &Ratio); 2]) -> f64 {
+pub(super) fn pooled_design_effect(sides: [&Side<'_>; 2]) -> f64 {
     let (mut sum, mut failures) = (0.0, 0.0);
-    for (side, ratio) in sides {
+    for (side, ratio) in sides.map(|side| (side, side.errors())) {
+        let Some(ratio) = &ratio else { continue };
         let independent = ratio.value * (1.0 - ratio.value) / side.effective_spans();
         let clustered = side.errors_variance(ratio).value;
         if independent > 0.0 && clustered.is_finite() {

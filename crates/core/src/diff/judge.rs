@@ -1,6 +1,6 @@
 //! From tests to verdicts: significance after correction, practical floors, and what is left.
 
-use super::document::{Judgement, Severity, Strength, Verdict};
+use super::document::{Aspect, GroupDiff, Judgement, Severity, Strength, Verdict};
 
 /// What one test found, before its family is known.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -53,6 +53,38 @@ impl Evidence {
             p: self.p,
             q,
             is_mix: false,
+            p_within: None,
+        }
+    }
+}
+
+impl Judgement {
+    /// What is only a change of the mix is no material one.
+    pub(super) fn take_back(&mut self) {
+        self.verdict = Verdict::NoMaterialChange;
+        self.severity = None;
+        self.is_mix = true;
+    }
+}
+
+impl GroupDiff {
+    /// The judgement of an aspect; `None` for those that have none.
+    pub(super) fn judgement(&self, aspect: Aspect) -> Option<&Judgement> {
+        match aspect {
+            Aspect::Latency => Some(&self.latency.judgement),
+            Aspect::Errors => Some(&self.errors.judgement),
+            Aspect::Calls => self.calls.as_ref().map(|calls| &calls.judgement),
+            Aspect::NewValue | Aspect::MissingValue => None,
+        }
+    }
+
+    /// The same, to be changed.
+    pub(super) fn judgement_mut(&mut self, aspect: Aspect) -> Option<&mut Judgement> {
+        match aspect {
+            Aspect::Latency => Some(&mut self.latency.judgement),
+            Aspect::Errors => Some(&mut self.errors.judgement),
+            Aspect::Calls => self.calls.as_mut().map(|calls| &mut calls.judgement),
+            Aspect::NewValue | Aspect::MissingValue => None,
         }
     }
 }

@@ -1,222 +1,264 @@
 //! Changes that are only changes of the mix: a service whose slow operation is called more often has not become slower.
 //!
-//! The mean of a group is a mean over the call paths that lead to it. Its change is split into what the paths'
-//! shares did and what happened on the paths (Kitagawa 1955, with the mean of both sides' shares); a verdict stands
-//! only if enough of the change happened on the paths.
+//! The mean of a group is a mean over its parts. Its change is split into what the parts' shares did and what happened
+//! within them (`standard.rs`); a verdict stands only if enough of the change happened within.
 
 use std::collections::BTreeMap;
 
-use super::document::{Aspect, GroupDiff, Judgement, KeyDiff, Verdict};
-use crate::facts::{ENDPOINT, Facts, KeyRole, OPERATION, SERVICE};
-use crate::paths::{Label, NodeKind, PathCell, PathId, normalized};
+use super::document::{Aspect, GroupDiff, Verdict};
+use super::errors::pooled_design_effect;
+use super::family::{OpenKeyDiff, correct_again, is_change};
+use super::policy::Policy;
+use super::side::{Side, SideFacts};
+use super::standard::{Change, Part, split};
+use crate::facts::cell::Cell;
+use crate::facts::{ENDPOINT, Group, Key, KeyRole, OPERATION, SERVICE};
+use crate::paths::{Label, NodeKind, PathCell, PathId, PathNode, normalized};
+use crate::stats::ratio::Ratio;
+use crate::stats::{Test, Variance};
 
-/// The share of a change that must have happened on the paths, and the standard errors that it must exceed.
+/// The share of a change that must have happened within the parts, and the p-value that it must not exceed.
 const MIN_WITHIN: f64 = 1.0 / 3.0;
-const MIN_Z: f64 = 2.0;
-/// The share of one side's spans that must be on paths of both sides, and of each side's on known paths at all.
+const MAX_P: f64 = 0.05;
+/// The share of one side's spans that must be in parts of both sides, and of each side's in known parts at all.
 const MIN_COMMON: f64 = 0.5;
 const MIN_KNOWN: f64 = 0.9;
 
-/// Takes back the verdicts of groups of services and operations whose change is one of the mix, and those of attributes
-/// where nothing that is left says the same as they do.
-pub(super) fn discount(keys: &mut [KeyDiff], baseline: &Facts, candidate: &Facts) {
-    let paths = Paths::of([baseline, candidate]);
+/// Takes back the verdicts of groups of services and operations whose change is one of the mix, then those of
+/// attributes where nothing that is left says the same as they do. What stays is corrected again, because what was
+/// taken back no longer counts as found.
+pub(super) fn discount(keys: &mut [OpenKeyDiff], sides: [&SideFacts<'_>; 2], policy: &Policy) {
+    let parts = Parts::of(sides);
     let mut mix_moved = calls_moved(keys);
-    for key in keys.iter_mut() {
-        if !matches!(key.key.as_str(), SERVICE | OPERATION | ENDPOINT) {
-            continue;
-        }
-        for group in &mut key.groups {
+    for key in keys.iter_mut().filter(|key| has_parts(key)) {
+        for group in &mut key.diff.groups {
             for aspect in [Aspect::Latency, Aspect::Errors] {
-                if is_change(judgement(group, aspect).verdict)
-                    && paths.is_mix(&key.key, group, aspect)
-                {
-                    mix_moved = true;
-                    take_back(judgement_mut(group, aspect));
+                mix_moved |= parts.discount(&key.diff.key, group, aspect);
+            }
+        }
+    }
+    let is_attribute = |key: &OpenKeyDiff| !has_parts(key) && key.diff.role != KeyRole::EntryPoint;
+    correct_again(
+        keys.iter_mut().filter(|key| !is_attribute(key)),
+        policy.max_q,
+    );
+    if mix_moved {
+        discount_attributes(keys, is_attribute);
+    }
+    correct_again(
+        keys.iter_mut().filter(|key| is_attribute(key)),
+        policy.max_q,
+    );
+}
+
+/// Parts do not tell attributes apart. Where the mix has moved and no service, operation or entry point says the same,
+/// it moved them too.
+fn discount_attributes(keys: &mut [OpenKeyDiff], is_attribute: impl Fn(&OpenKeyDiff) -> bool) {
+    for aspect in [Aspect::Latency, Aspect::Errors] {
+        for verdict in [Verdict::Regressed, Verdict::Improved] {
+            let says_it = |group: &GroupDiff| {
+                let judgement = group.judgement(aspect);
+                judgement.is_some_and(|judgement| judgement.verdict == verdict)
+            };
+            let is_known = keys
+                .iter()
+                .any(|key| !is_attribute(key) && key.diff.groups.iter().any(says_it));
+            if !is_known {
+                let attributes = keys.iter_mut().filter(|key| is_attribute(key));
+                let groups = attributes.flat_map(|key| &mut key.diff.groups);
+                for group in groups.filter(|group| says_it(group)) {
+                    if let Some(judgement) = group.judgement_mut(aspect) {
+                        judgement.take_back();
+                    }
                 }
             }
         }
     }
-    if !mix_moved {
-        return;
-    }
-    // Paths do not tell attributes apart. Where the mix has moved and no service, operation or entry point says the
-    // same, it moved them too.
-    for aspect in [Aspect::Latency, Aspect::Errors] {
-        for verdict in [Verdict::Regressed, Verdict::Improved] {
-            let says_it = |group: &GroupDiff| judgement(group, aspect).verdict == verdict;
-            let is_known = keys.iter().any(|key| {
-                (key.role != KeyRole::Scanned || key.key == ENDPOINT)
-                    && key.groups.iter().any(says_it)
-            });
-            if !is_known {
-                let groups = keys.iter_mut().flat_map(|key| &mut key.groups);
-                groups
-                    .filter(|group| says_it(group))
-                    .for_each(|group| take_back(judgement_mut(group, aspect)));
-            }
-        }
-    }
+}
+
+/// Whether the parts of a key's groups are known.
+fn has_parts(key: &OpenKeyDiff) -> bool {
+    matches!(key.diff.key.as_str(), SERVICE | OPERATION | ENDPOINT)
 }
 
 /// Whether services or operations are called more or less often, are new or are gone.
-fn calls_moved(keys: &[KeyDiff]) -> bool {
+fn calls_moved(keys: &[OpenKeyDiff]) -> bool {
     let moved = |group: &GroupDiff| {
-        group.calls.is_some_and(|calls| {
-            matches!(
-                calls.judgement.verdict,
-                Verdict::Increased | Verdict::Decreased
-            )
-        })
+        let calls = group.judgement(Aspect::Calls);
+        calls.is_some_and(|calls| is_change(calls.verdict))
     };
-    keys.iter()
-        .filter(|key| matches!(key.key.as_str(), SERVICE | OPERATION | ENDPOINT))
-        .any(|key| {
-            key.groups.iter().any(moved)
-                || key.new.iter().chain(&key.missing).any(|value| value.passes)
-        })
+    keys.iter().filter(|key| has_parts(key)).any(|key| {
+        let only_one = key.diff.new.iter().chain(&key.diff.missing);
+        key.diff.groups.iter().any(moved) || only_one.into_iter().any(|value| value.passes)
+    })
 }
 
-fn is_change(verdict: Verdict) -> bool {
-    matches!(verdict, Verdict::Regressed | Verdict::Improved)
+/// What groups of services and operations are made of: call paths, or operations where the paths are others.
+struct Parts<'a> {
+    sides: [&'a SideFacts<'a>; 2],
+    paths: BTreeMap<PathId, [Option<&'a PathNode>; 2]>,
 }
 
-fn judgement(group: &GroupDiff, aspect: Aspect) -> &Judgement {
-    match aspect {
-        Aspect::Errors => &group.errors.judgement,
-        _ => &group.latency.judgement,
-    }
-}
-
-fn judgement_mut(group: &mut GroupDiff, aspect: Aspect) -> &mut Judgement {
-    match aspect {
-        Aspect::Errors => &mut group.errors.judgement,
-        _ => &mut group.latency.judgement,
-    }
-}
-
-fn take_back(judgement: &mut Judgement) {
-    judgement.verdict = Verdict::NoMaterialChange;
-    judgement.severity = None;
-    judgement.is_mix = true;
-}
-
-/// Calls, Σ duration in nanoseconds and failed calls of one path.
-#[derive(Debug, Clone, Copy, Default)]
-struct Sums {
-    calls: f64,
-    duration_ns: f64,
-    errors: f64,
-    /// Variance of the mean duration of a call, and of the error ratio, traces taken as independent.
-    duration_variance: f64,
-    error_variance: f64,
-}
-
-impl Sums {
-    fn of(cell: &PathCell) -> Self {
-        let (traces, weight) = (cell.traces as f64, cell.weight);
-        // Per trace, as if each had the mean number of calls.
-        let mean = cell.duration_ns / weight;
-        let spread = (cell.duration_squared / cell.weight_squared - mean * mean).max(0.0);
-        let calls_per_trace = cell.calls / weight;
-        let ratio = cell.errors / cell.calls;
-        Self {
-            calls: cell.calls,
-            duration_ns: cell.duration_ns,
-            errors: cell.errors,
-            duration_variance: spread / (calls_per_trace * calls_per_trace) / traces,
-            error_variance: ratio * (1.0 - ratio).max(0.0) / traces,
-        }
-    }
-}
-
-/// One path on both sides.
-struct Path<'a> {
-    label: &'a Label,
-    sums: [Sums; 2],
-}
-
-struct Paths<'a>(BTreeMap<PathId, Path<'a>>);
-
-impl<'a> Paths<'a> {
-    fn of(sides: [&'a Facts; 2]) -> Self {
-        let mut paths: BTreeMap<PathId, Path<'a>> = BTreeMap::new();
-        for (side, facts) in sides.into_iter().enumerate() {
-            for (id, node) in facts.paths().nodes() {
-                if matches!(node.label.kind, NodeKind::Request | NodeKind::Fragment) {
-                    continue;
-                }
-                let total = node.total();
-                let path = paths.entry(*id).or_insert_with(|| Path {
-                    label: &node.label,
-                    sums: [Sums::default(); 2],
-                });
-                if total.traces > 0 {
-                    path.sums[side] = Sums::of(&total);
+impl<'a> Parts<'a> {
+    fn of(sides: [&'a SideFacts<'a>; 2]) -> Self {
+        let mut paths: BTreeMap<PathId, [Option<&'a PathNode>; 2]> = BTreeMap::new();
+        for (side, facts) in sides.iter().enumerate() {
+            for (id, node) in facts.facts.paths().nodes() {
+                if !matches!(node.label.kind, NodeKind::Request | NodeKind::Fragment) {
+                    paths.entry(*id).or_default()[side] = Some(node);
                 }
             }
         }
-        Self(paths)
+        Self { sides, paths }
     }
 
-    /// Whether too little of a group's change happened on its paths; not where that cannot be told.
-    fn is_mix(&self, key: &str, group: &GroupDiff, aspect: Aspect) -> bool {
-        let of_group: Vec<&Path<'_>> = self
-            .0
-            .values()
-            .filter(|path| is_in(path.label, key, &group.value))
-            .collect();
-        let value = |sums: &Sums| match aspect {
-            Aspect::Errors => sums.errors,
-            _ => sums.duration_ns,
+    /// Looks at a change again and takes it back if it is one of the mix; not where that cannot be told.
+    fn discount(&self, key: &str, group: &mut GroupDiff, aspect: Aspect) -> bool {
+        let verdict = group.judgement(aspect).map(|judgement| judgement.verdict);
+        let Some(verdict @ (Verdict::Regressed | Verdict::Improved)) = verdict else {
+            return false;
         };
-        let mut all = [Sums::default(); 2];
-        for path in &of_group {
-            for (sum, own) in all.iter_mut().zip(path.sums) {
-                sum.calls += own.calls;
-                sum.duration_ns += own.duration_ns;
-                sum.errors += own.errors;
+        let comparable = |parts| split(parts).filter(|change| is_comparable(change, group));
+        let change = comparable(self.paths(key, &group.value, aspect))
+            .or_else(|| comparable(self.operations(key, &group.value, aspect)));
+        let Some(change) = change else {
+            return false;
+        };
+        let delta = group.latency.delta.unwrap_or(0.0).abs();
+        if aspect == Aspect::Latency && change.largest_delta_of_mix() <= (1.0 - MIN_WITHIN) * delta
+        {
+            return false;
+        }
+        let Some(p) = self.p_within(key, group, aspect, &change) else {
+            return false;
+        };
+        let within = match verdict {
+            Verdict::Regressed => change.within,
+            _ => -change.within,
+        };
+        let is_mix = within < MIN_WITHIN * change.whole.abs() || within <= 0.0 || p > MAX_P;
+        if let Some(judgement) = group.judgement_mut(aspect) {
+            judgement.p_within = Some(p);
+            if is_mix {
+                judgement.take_back();
             }
         }
-        let spans = [
-            group.baseline.weighted_spans,
-            group.candidate.weighted_spans,
-        ];
-        let is_known = (0..2).all(|side| {
-            let known = all[side].calls / spans[side].max(1.0);
-            (MIN_KNOWN..=1.0 / MIN_KNOWN).contains(&known)
+        is_mix
+    }
+
+    /// The call paths of a group.
+    fn paths(&self, key: &str, value: &str, aspect: Aspect) -> Vec<[Part; 2]> {
+        let nodes = self.paths.values().filter(|[a, b]| {
+            let node = a.or(*b);
+            node.is_some_and(|node| is_in(&node.label, key, value))
         });
-        if !is_known {
-            return false;
-        }
-        let variance = |sums: &Sums| match aspect {
-            Aspect::Errors => sums.error_variance,
-            _ => sums.duration_variance,
+        let part = |node: &Option<&PathNode>| {
+            node.map_or_else(Part::default, |node| part_of_path(node, aspect))
         };
-        let (mut within, mut squares) = (0.0, 0.0);
-        let mut common = [0.0; 2];
-        for path in &of_group {
-            let [a, b] = &path.sums;
-            if a.calls > 0.0 && b.calls > 0.0 {
-                let shares = [a.calls / all[0].calls, b.calls / all[1].calls];
-                common[0] += shares[0];
-                common[1] += shares[1];
-                let change = value(b) / b.calls - value(a) / a.calls;
-                let share = f64::midpoint(shares[0], shares[1]);
-                within += share * change;
-                squares += share * share * (variance(a) + variance(b));
+        nodes.map(|sides| sides.each_ref().map(part)).collect()
+    }
+
+    /// The operations of a group, each in its service: a new span around others moves them to other paths, and a
+    /// service that no longer sends spans makes another path of each call of it.
+    fn operations(&self, key: &str, value: &str, aspect: Aspect) -> Vec<[Part; 2]> {
+        let mut parts: BTreeMap<&str, [Part; 2]> = BTreeMap::new();
+        for (side, facts) in self.sides.iter().enumerate() {
+            let endpoints = facts.facts.keys().get(ENDPOINT);
+            for (endpoint, group) in endpoints.into_iter().flat_map(|key: &Key| &key.groups) {
+                if holds(endpoint, key, value) {
+                    parts.entry(endpoint).or_default()[side] = part_of_group(group, aspect);
+                }
             }
         }
-        let whole = value(&all[1]) / all[1].calls - value(&all[0]) / all[0].calls;
-        if common[0].max(common[1]) < MIN_COMMON {
-            return false;
-        }
-        let least = (MIN_WITHIN * whole.abs()).max(MIN_Z * squares.sqrt());
-        match judgement(group, aspect).verdict {
-            Verdict::Regressed => within < least,
-            _ => -within < least,
-        }
+        parts.into_values().collect()
     }
+
+    /// The p-value of what happened within the parts.
+    fn p_within(
+        &self,
+        key: &str,
+        group: &GroupDiff,
+        aspect: Aspect,
+        change: &Change,
+    ) -> Option<f64> {
+        let side = |side: usize| {
+            let facts = self.sides[side];
+            let group = facts.facts.keys().get(key)?.groups.get(&group.value)?;
+            Some(Side::new(facts, group))
+        };
+        let sides = [side(0)?, side(1)?];
+        let test = if aspect == Aspect::Errors {
+            let design_effect = pooled_design_effect(sides.each_ref());
+            let effective = sides
+                .each_ref()
+                .map(|side| side.effective_spans() / side.total.weight / design_effect);
+            let none = Variance {
+                value: 0.0,
+                degrees_of_freedom: f64::INFINITY,
+            };
+            let variance = change.variance_of_equal_shares(effective);
+            Test::welch(
+                change.within,
+                none,
+                Variance {
+                    value: variance,
+                    ..none
+                },
+            )
+        } else {
+            let [a, b] = [0, 1].map(|i| {
+                let traces = sides[i].total.traces as f64;
+                change.estimate(i, traces).variance(sides[i].persistence)
+            });
+            Test::welch(change.within, a, b)
+        };
+        Some(test.p).filter(|p| p.is_finite())
+    }
+}
+
+/// Whether the parts hold (nearly) all of a group's spans, and enough of them are in parts that both sides have.
+fn is_comparable(change: &Change, group: &GroupDiff) -> bool {
+    let spans = [
+        group.baseline.weighted_spans,
+        group.candidate.weighted_spans,
+    ];
+    let is_known = (0..2).all(|side| {
+        let known = change.calls[side] / spans[side].max(1.0);
+        (MIN_KNOWN..=1.0 / MIN_KNOWN).contains(&known)
+    });
+    is_known && change.common[0].max(change.common[1]) >= MIN_COMMON
+}
+
+fn part_of_path(node: &PathNode, aspect: Aspect) -> Part {
+    let measured = |cell: &PathCell| match aspect {
+        Aspect::Errors => cell.errors,
+        _ => cell.duration_ns,
+    };
+    let slices = node.cells.iter().filter(|(_, cell)| cell.traces > 0);
+    let slices = slices.map(|(slice, cell)| (*slice as usize, cell.calls, measured(cell)));
+    let total = node.total();
+    // Per trace, as if each had the mean number of calls.
+    let mean = total.duration_ns / total.weight;
+    let spread = (total.duration_squared / total.weight_squared - mean * mean).max(0.0);
+    let calls_per_trace = total.calls / total.weight;
+    Part::new(
+        slices.collect(),
+        spread / (calls_per_trace * calls_per_trace) / total.traces as f64,
+    )
+}
+
+fn part_of_group(group: &Group, aspect: Aspect) -> Part {
+    let measured = |cell: &Cell| match aspect {
+        Aspect::Errors => cell.error_weight,
+        _ => cell.weighted_duration_ns,
+    };
+    let slices = group.cells();
+    let slices = slices.map(|(slice, cell)| (slice, cell.weight, measured(cell)));
+    let of_traces = Ratio::estimate(std::iter::once(group.total_sums().duration_sums()));
+    Part::new(
+        slices.collect(),
+        of_traces.map_or(f64::INFINITY, |ratio| ratio.trace_variance),
+    )
 }
 
 /// Whether the spans of a path are in a group.
@@ -230,4 +272,20 @@ fn is_in(label: &Label, key: &str, value: &str) -> bool {
             .and_then(|rest| rest.strip_prefix(": "))
             .is_some_and(is_operation),
     }
+}
+
+/// Whether an endpoint, `service: operation`, is part of a service or an operation.
+fn holds(endpoint: &str, key: &str, value: &str) -> bool {
+    let rest = match key {
+        SERVICE => endpoint.strip_prefix(value),
+        OPERATION => endpoint.strip_suffix(value),
+        _ => None,
+    };
+    rest.is_some_and(|rest| {
+        if key == SERVICE {
+            rest.starts_with(": ")
+        } else {
+            rest.ends_with(": ")
+        }
+    })
 }
