@@ -24,6 +24,7 @@ fn facts_of(traces: &Traces) -> Facts {
         slicing: Slicing::cut(&[window], 20 * SECOND),
         group_by: Vec::new(),
         paths: true,
+        clocks: None,
     };
     take(&[traces.batch()], &plan, &Selection::default()).facts
 }
