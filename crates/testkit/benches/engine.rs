@@ -146,7 +146,7 @@ const TRACES_OF_EACH: usize = 24;
 /// Calls that each of three levels of calls makes.
 const CALLS: usize = 3;
 
-/// Facts of 500 types of requests, each of them a tree of 40 spans in four levels.
+/// Facts of 500 types of requests, each of them a tree of 40 calls in four levels, to operations that they share.
 fn many_paths(side: u64) -> Facts {
     let mut builder = SpanBatchBuilder::new();
     let mut random = side + 1;
@@ -162,14 +162,16 @@ fn many_paths(side: u64) -> Facts {
             random ^= random << 17;
             let parent = if span == 0 { 0 } else { (span - 1) / CALLS + 1 };
             let depth = [1, 4, 13].iter().filter(|first| span >= **first).count() as u64;
-            let service = format!("service-{}", (request * 7 + span) % 120);
+            // 100 services with 20 operations each: what differs is mostly who calls whom.
+            let place = request * 131 + span * 17;
+            let service = format!("service-{}", place % 100);
             builder.begin_resource();
             builder.resource_attribute(b"service.name", ValueRef::String(service.as_bytes()));
             builder.end_span(&SpanCore {
                 trace_id: TraceId(trace_id),
                 span_id: SpanId((span as u64 + 1).to_be_bytes()),
                 parent_span_id: SpanId((parent as u64).to_be_bytes()),
-                operation: operation(request, span).as_bytes(),
+                operation: operation(if span == 0 { request } else { place / 100 % 20 }).as_bytes(),
                 kind: 1,
                 start_ns: start_ns + depth * 1_000_000,
                 end_ns: start_ns + 40_000_000 / (depth + 1) + random % 4_000_000,
@@ -189,10 +191,9 @@ fn many_paths(side: u64) -> Facts {
 }
 
 /// A name in letters, since numbers in names count as ids.
-fn operation(request: usize, span: usize) -> String {
+fn operation(number: usize) -> String {
     let letter = |n: usize| char::from(b'a' + (n % 26) as u8);
-    [request / 26, request, span / 26, span]
-        .map(letter)
+    ['o', 'p', letter(number / 26), letter(number)]
         .iter()
         .collect()
 }

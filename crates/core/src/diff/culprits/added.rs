@@ -28,11 +28,11 @@ impl Added<'_> {
 
 /// What every service added.
 pub(super) fn added<'a>(
-    entries: &'a [Entry],
-    owners: &Owners,
+    entries: &'a [Entry<'_>],
+    owners: &'a Owners,
     z: f64,
-) -> BTreeMap<String, Added<'a>> {
-    let mut all: BTreeMap<String, Added<'a>> = BTreeMap::new();
+) -> BTreeMap<&'a str, Added<'a>> {
+    let mut all: BTreeMap<&str, Added<'a>> = BTreeMap::new();
     for entry in entries {
         let change = entry.change.difference;
         let least = change - z * entry.change.standard_error;
@@ -45,7 +45,7 @@ pub(super) fn added<'a>(
                 let least_ns = least * (part_ns / change).min(1.0);
                 added.least_ns += least_ns;
                 if added.most.is_none_or(|(most, _)| least_ns > most) {
-                    added.most = Some((least_ns, &entry.label));
+                    added.most = Some((least_ns, entry.label));
                 }
             }
         }

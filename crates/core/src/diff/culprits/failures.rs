@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::document::FailureRise;
+use super::paths::Paths;
 use super::structure::Replaced;
-use crate::facts::Facts;
-use crate::paths::{Label, NodeKind, PathCell};
+use crate::paths::{Label, PathCell};
 use crate::stats::distribution::normal_quantile;
 use crate::stats::fdr::benjamini_hochberg;
 use crate::stats::proportion::fisher_mid_p;
@@ -49,60 +49,68 @@ impl Failing {
     }
 }
 
-/// Every node's sums, and the weight of all requests.
-fn origins(facts: &Facts) -> (BTreeMap<&Label, PathCell>, f64) {
-    let mut all: BTreeMap<&Label, PathCell> = BTreeMap::new();
-    for node in facts.paths().nodes().values() {
-        if !matches!(node.label.kind, NodeKind::Request | NodeKind::Fragment) {
-            all.entry(&node.label).or_default().merge(&node.total());
+/// Every label's sums on one side, and the weight of all its requests.
+fn origins(paths: &Paths<'_>, side: usize) -> (Vec<Option<PathCell>>, f64) {
+    let mut all: Vec<Option<PathCell>> = vec![None; paths.labels.len()];
+    let mut requests = 0.0;
+    for path in &paths.sides[side] {
+        if path.is_inside() {
+            all[path.label as usize]
+                .get_or_insert_default()
+                .merge(&path.total);
+        } else if path.is_request() {
+            requests += path.total.weight;
         }
     }
-    let requests = facts.paths().requests();
-    (all, requests.map(|(_, node)| node.total().weight).sum())
+    (all, requests)
 }
 
 /// All nodes at which more failures begin, strongest first.
 /// A node that took the place of another is passed over: how often the other failed is not told by its own spans.
-pub(super) fn rises(baseline: &Facts, candidate: &Facts, replaced: &Replaced) -> Vec<Failing> {
-    let ((a, requests_a), (b, requests_b)) = (origins(baseline), origins(candidate));
+pub(super) fn rises(paths: &Paths<'_>, replaced: &Replaced) -> Vec<Failing> {
+    let ((a, requests_a), (b, requests_b)) = (origins(paths, 0), origins(paths, 1));
     let none = PathCell::default();
     let mut by_service: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
-    for (label, cell) in &a {
-        let sums = by_service.entry(&label.service).or_default();
-        sums.0 += cell.failing_traces;
-        sums.1 += cell.traces;
+    for (label, cell) in paths.labels.iter().zip(&a) {
+        if let Some(cell) = cell {
+            let sums = by_service.entry(&label.service).or_default();
+            sums.0 += cell.failing_traces;
+            sums.1 += cell.traces;
+        }
     }
-    let mut found: Vec<Failing> = b
-        .iter()
-        .filter(|(label, _)| !replaced.contains_key(**label))
-        .filter_map(|(label, after)| {
-            let before = a.get(label).unwrap_or(&none);
-            // Traces are what is independent: a failing call is often tried again.
-            let (x_a, n_a) = (before.failing_traces, before.traces);
-            let (x_b, n_b) = (after.failing_traces, after.traces);
-            // A node that is new is compared with what its service did before: it may have another name only. Without
-            // that, with itself without failures.
-            let (x_a, n_a) = match (n_a, by_service.get(label.service.as_str())) {
-                (0, Some(before)) => *before,
-                (0, None) => (0, n_b),
-                _ => (x_a, n_a),
-            };
-            let shares = [x_a as f64 / n_a as f64, x_b as f64 / n_b as f64];
-            (shares[1] - shares[0] >= MIN_EFFECT).then(|| Failing {
-                label: (*label).clone(),
-                shares,
-                reaching: [
-                    before.origins_reaching / requests_a.max(1.0),
-                    after.origins_reaching / requests_b.max(1.0),
-                ],
-                p: fisher_mid_p(x_a, n_a, x_b, n_b),
-                q: 1.0,
-            })
+    let rise = |label: &Label, before: Option<&PathCell>, after: &PathCell| {
+        let before = before.unwrap_or(&none);
+        // Traces are what is independent: a failing call is often tried again.
+        let (x_a, n_a) = (before.failing_traces, before.traces);
+        let (x_b, n_b) = (after.failing_traces, after.traces);
+        // A node that is new is compared with what its service did before: it may have another name only. Without
+        // that, with itself without failures.
+        let (x_a, n_a) = match (n_a, by_service.get(label.service.as_str())) {
+            (0, Some(before)) => *before,
+            (0, None) => (0, n_b),
+            _ => (x_a, n_a),
+        };
+        let shares = [x_a as f64 / n_a as f64, x_b as f64 / n_b as f64];
+        let is_more = shares[1] - shares[0] >= MIN_EFFECT && !replaced.contains_key(label);
+        is_more.then(|| Failing {
+            label: label.clone(),
+            shares,
+            reaching: [
+                before.origins_reaching / requests_a.max(1.0),
+                after.origins_reaching / requests_b.max(1.0),
+            ],
+            p: fisher_mid_p(x_a, n_a, x_b, n_b),
+            q: 1.0,
         })
+    };
+    let nodes = || paths.labels.iter().zip(a.iter().zip(&b));
+    let mut found: Vec<Failing> = nodes()
+        .filter_map(|(label, (before, after))| rise(label, before.as_ref(), after.as_ref()?))
         .collect();
     // Every node was looked at, so every node counts as a test.
+    let tests = b.iter().flatten().count();
     let mut p_values: Vec<f64> = found.iter().map(|f| f.p).collect();
-    p_values.resize(b.len(), 1.0);
+    p_values.resize(tests, 1.0);
     let q_values = benjamini_hochberg(&p_values);
     found.iter_mut().zip(q_values).for_each(|(f, q)| f.q = q);
     found.retain(|f| f.q <= MAX_Q);

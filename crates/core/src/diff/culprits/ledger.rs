@@ -3,31 +3,30 @@
 //! Every nanosecond of a request is on the critical path of one node, so the means of the nodes add up to the mean of
 //! the requests, and their changes to its change. The change of the traffic mix is apart (Kitagawa 1955; Oaxaca 1973).
 
-use std::collections::BTreeMap;
-
+use super::links::Links;
+use super::paths::{PathAt, Paths};
 use crate::diff::side::SideFacts;
-use crate::facts::Facts;
-use crate::paths::{Label, NodeKind, PathCell, PathId, PathNode, PathTree};
+use crate::paths::{Label, PathCell};
 use crate::stats::time::clustered_variance;
 use crate::stats::{Test, Variance};
 
 /// The change of the mean duration of all requests, taken apart.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Ledger {
+pub(super) struct Ledger<'a> {
     /// Mean duration of a request before and after, in nanoseconds.
     pub(super) mean_ns: [f64; 2],
     /// What the change of the traffic mix is worth: other shares of the types of requests.
     pub(super) mix_ns: f64,
     /// What nodes are worth, at the candidate's mix. Adds up to the rest of the change.
-    pub(super) entries: Vec<Entry>,
+    pub(super) entries: Vec<Entry<'a>>,
     /// The same for each type of requests with enough traces: baseline mean in nanoseconds, and entries.
-    pub(super) by_request: Vec<(f64, Vec<Entry>)>,
+    pub(super) by_request: Vec<(f64, Vec<Entry<'a>>)>,
 }
 
 /// One node's part of the change.
 #[derive(Debug, Clone)]
-pub(super) struct Entry {
-    pub(super) label: Label,
+pub(super) struct Entry<'a> {
+    pub(super) label: &'a Label,
     /// Its time on the critical path per request, before and after, in nanoseconds, at the candidate's mix.
     pub(super) time_ns: [f64; 2],
     /// Calls per request, whether or not on the critical path.
@@ -37,10 +36,10 @@ pub(super) struct Entry {
     /// The part of the change that is due to more or fewer calls.
     pub(super) by_calls_ns: f64,
     /// That part by the service that makes more or fewer of them.
-    pub(super) callers: BTreeMap<String, f64>,
+    pub(super) callers: Vec<(&'a str, f64)>,
 }
 
-impl Entry {
+impl Entry<'_> {
     /// Time per call on one side, in nanoseconds.
     pub(super) fn per_call_ns(&self, side: usize) -> f64 {
         if self.calls[side] > 0.0 {
@@ -54,82 +53,101 @@ impl Entry {
 /// Traces of a type of requests that either side needs for a ledger of its own.
 const MIN_TRACES: u64 = 30;
 
-/// One node's cells below one type of requests, by slice.
-type Cells = BTreeMap<u32, PathCell>;
+/// The share that every type of requests counts with, by number.
+pub(super) enum Mix {
+    /// `None` for types that do not count.
+    All(Vec<Option<f64>>),
+    /// One type alone.
+    One(u32),
+}
 
-/// A type of requests: its sums, and its cells by slice.
-type Request<'a> = (PathCell, &'a [(u32, PathCell)]);
+impl Mix {
+    pub(super) fn share(&self, top: u32) -> Option<f64> {
+        match self {
+            Self::All(shares) => shares[top as usize],
+            Self::One(only) => (*only == top).then_some(1.0),
+        }
+    }
+}
 
 /// One side: its requests, and the nodes that requests wait for.
-struct Sums<'a> {
-    requests: BTreeMap<PathId, Request<'a>>,
-    nodes: BTreeMap<&'a Label, BTreeMap<PathId, Cells>>,
+pub(super) struct Sums<'p, 'a> {
+    paths: &'p [PathAt<'a>],
+    /// Places of requests by number of the top.
+    requests: Vec<Option<u32>>,
+    /// Places of the paths with a label, by the label's number, those below one top together.
+    of_label: Vec<Vec<u32>>,
     weight: f64,
+    /// Slices, and those of them in which a trace began.
+    all_slices: usize,
     slices: usize,
     persistence: f64,
 }
 
-impl<'a> Sums<'a> {
-    fn of(side: &SideFacts<'a>) -> Self {
-        let facts: &'a Facts = side.facts;
-        let tree = facts.paths();
-        let mut requests = BTreeMap::new();
+impl<'p, 'a> Sums<'p, 'a> {
+    fn of(side: &SideFacts<'a>, all: &'p Paths<'a>, number: usize) -> Self {
+        let paths = &all.sides[number][..];
+        let mut requests = vec![None; all.tops.len()];
         let mut weight = 0.0;
-        for (id, node) in tree.requests() {
-            let total = node.total();
-            weight += total.weight;
-            requests.insert(*id, (total, &node.cells[..]));
+        for (place, path) in (0..).zip(paths).filter(|(_, path)| path.is_request()) {
+            weight += path.total.weight;
+            requests[path.top as usize] = Some(place);
         }
-        let mut nodes: BTreeMap<&Label, BTreeMap<PathId, Cells>> = BTreeMap::new();
-        for node in tree.nodes().values() {
-            let is_part = node.is_awaited
-                && requests.contains_key(&node.top)
-                && !matches!(node.label.kind, NodeKind::Request | NodeKind::Fragment);
-            if !is_part {
-                continue;
-            }
-            let cells = nodes.entry(&node.label).or_default();
-            let cells = cells.entry(node.top).or_default();
-            for (slice, cell) in &node.cells {
-                cells.entry(*slice).or_default().merge(cell);
+        let mut of_label: Vec<Vec<u32>> = vec![Vec::new(); all.labels.len()];
+        for (place, path) in (0..).zip(paths) {
+            let is_below_request = requests[path.top as usize].is_some();
+            if path.node.is_awaited && is_below_request && path.is_inside() {
+                of_label[path.label as usize].push(place);
             }
         }
+        for places in &mut of_label {
+            places.sort_by_key(|place| paths[*place as usize].top);
+        }
+        let slices = side.facts.slice_traces();
         Self {
+            paths,
             requests,
-            nodes,
+            of_label,
             weight,
-            slices: facts.slice_traces().iter().filter(|s| s.traces > 0).count(),
+            all_slices: slices.len(),
+            slices: slices.iter().filter(|s| s.traces > 0).count(),
             persistence: side.persistence,
         }
     }
 
-    fn share(&self, request: &PathId) -> f64 {
-        self.requests
-            .get(request)
-            .map_or(0.0, |(total, _)| total.weight / self.weight)
+    pub(super) fn request(&self, top: u32) -> Option<&'p PathAt<'a>> {
+        let place = self.requests[top as usize]?;
+        Some(&self.paths[place as usize])
     }
 
-    fn mean_ns(&self, request: &PathId) -> Option<f64> {
-        let (total, _) = self.requests.get(request)?;
+    fn share(&self, top: u32) -> f64 {
+        self.request(top)
+            .map_or(0.0, |r| r.total.weight / self.weight)
+    }
+
+    fn mean_ns(&self, top: u32) -> Option<f64> {
+        let total = &self.request(top)?.total;
         (total.weight > 0.0).then(|| total.duration_ns / total.weight)
     }
 
     /// The node's time and calls per request at the given mix, and the variance of that time.
-    fn node(&self, label: &Label, mix: &BTreeMap<PathId, f64>) -> Standardized {
+    fn node(&self, label: u32, mix: &Mix) -> Standardized {
         let mut out = Standardized::default();
-        let mut slices: BTreeMap<u32, f64> = BTreeMap::new();
+        let mut slices = vec![0.0; self.all_slices];
         let mut by_trace = 0.0;
-        let Some(below) = self.nodes.get(label) else {
-            return out;
-        };
-        for (request, share) in mix {
-            let (Some(cells), Some((total, of_request))) =
-                (below.get(request), self.requests.get(request))
-            else {
+        let places = &self.of_label[label as usize];
+        let tops =
+            places.chunk_by(|x, y| self.paths[*x as usize].top == self.paths[*y as usize].top);
+        for places in tops {
+            let top = self.paths[places[0] as usize].top;
+            let (Some(share), Some(request)) = (mix.share(top), self.request(top)) else {
                 continue;
             };
+            let total = &request.total;
             let mut sum = PathCell::default();
-            cells.values().for_each(|cell| sum.merge(cell));
+            places
+                .iter()
+                .for_each(|p| sum.merge(&self.paths[*p as usize].total));
             let (time, calls) = (sum.critical_ns / total.weight, sum.calls / total.weight);
             out.time_ns += share * time;
             out.calls += share * calls;
@@ -137,14 +155,18 @@ impl<'a> Sums<'a> {
             let squares = sum.critical_squared - 2.0 * time * sum.critical_weight
                 + time * time * total.weight_squared;
             by_trace += scale * scale * squares.max(0.0);
-            for (slice, cell) in *of_request {
-                let critical = cells.get(slice).map_or(0.0, |c| c.critical_ns);
-                *slices.entry(*slice).or_default() += scale * (critical - time * cell.weight);
+            for place in places {
+                for (slice, cell) in &self.paths[*place as usize].node.cells {
+                    slices[*slice as usize] += scale * cell.critical_ns;
+                }
+            }
+            for (slice, cell) in &request.node.cells {
+                slices[*slice as usize] -= scale * time * cell.weight;
             }
             out.traces += total.traces as f64;
         }
         let m = self.slices as f64;
-        let squares: f64 = slices.values().map(|u| u * u).sum();
+        let squares: f64 = slices.iter().map(|u| u * u).sum();
         let by_slice = (self.slices > 1).then(|| m / (m - 1.0) * squares);
         out.variance = clustered_variance(
             by_trace,
@@ -180,177 +202,101 @@ impl Default for Standardized {
 }
 
 /// Takes the change of the mean apart.
-pub(super) fn build(baseline: &SideFacts<'_>, candidate: &SideFacts<'_>) -> Ledger {
-    let (a, b) = (Sums::of(baseline), Sums::of(candidate));
-    let mean = |side: &Sums<'_>| {
-        let means = side.requests.keys();
+pub(super) fn build<'a>(
+    paths: &Paths<'a>,
+    baseline: &SideFacts<'a>,
+    candidate: &SideFacts<'a>,
+) -> Ledger<'a> {
+    let (a, b) = (Sums::of(baseline, paths, 0), Sums::of(candidate, paths, 1));
+    let tops = 0..paths.tops.len() as u32;
+    let mean = |side: &Sums<'_, '_>| {
+        let means = tops.clone();
         means
-            .map(|r| side.share(r) * side.mean_ns(r).unwrap_or(0.0))
+            .map(|top| side.share(top) * side.mean_ns(top).unwrap_or(0.0))
             .sum::<f64>()
     };
-    let mut ledger = Ledger {
-        mean_ns: [mean(&a), mean(&b)],
-        ..Ledger::default()
-    };
+    let mut ledger = Ledger::default();
+    if a.weight > 0.0 {
+        ledger.mean_ns[0] = mean(&a);
+    }
+    if b.weight > 0.0 {
+        ledger.mean_ns[1] = mean(&b);
+    }
     if a.weight <= 0.0 || b.weight <= 0.0 {
         return ledger;
     }
     // The candidate's shares of the types that both sides have.
-    let mut mix: BTreeMap<PathId, f64> = BTreeMap::new();
-    for request in b.requests.keys() {
-        match a.mean_ns(request) {
-            Some(before) => {
-                mix.insert(*request, b.share(request));
-                ledger.mix_ns += (b.share(request) - a.share(request)) * before;
+    let mut mix = vec![None; paths.tops.len()];
+    for top in tops.clone() {
+        match (a.mean_ns(top), b.mean_ns(top)) {
+            (Some(before), Some(_)) => {
+                mix[top as usize] = Some(b.share(top));
+                ledger.mix_ns += (b.share(top) - a.share(top)) * before;
             }
-            None => ledger.mix_ns += b.share(request) * b.mean_ns(request).unwrap_or(0.0),
+            (None, Some(after)) => ledger.mix_ns += b.share(top) * after,
+            (Some(before), None) => ledger.mix_ns -= a.share(top) * before,
+            (None, None) => {}
         }
     }
-    for request in a.requests.keys().filter(|r| !b.requests.contains_key(r)) {
-        ledger.mix_ns -= a.share(request) * a.mean_ns(request).unwrap_or(0.0);
-    }
-    let links = Links::between(baseline.facts.paths(), candidate.facts.paths());
-    ledger.entries = entries(&a, &b, &mix, &links);
-    for request in mix.keys() {
-        let traces = |side: &Sums<'_>| side.requests.get(request).map_or(0, |(r, _)| r.traces);
-        if traces(&a).min(traces(&b)) >= MIN_TRACES {
-            let alone = BTreeMap::from([(*request, 1.0)]);
-            let mean_ns = a.mean_ns(request).unwrap_or(0.0);
-            ledger
-                .by_request
-                .push((mean_ns, entries(&a, &b, &alone, &links)));
+    let links = Links::between(paths);
+    let counts = |top: u32| mix[top as usize].is_some();
+    // The labels below every top that both sides have.
+    let mut of_top: Vec<Vec<u32>> = vec![Vec::new(); paths.tops.len()];
+    for side in [&a, &b] {
+        for (label, places) in (0..).zip(&side.of_label) {
+            for place in places {
+                let top = side.paths[*place as usize].top;
+                if counts(top) {
+                    of_top[top as usize].push(label);
+                }
+            }
         }
     }
+    for labels in &mut of_top {
+        labels.sort_unstable();
+        labels.dedup();
+    }
+    let mut all: Vec<u32> = of_top.iter().flatten().copied().collect();
+    all.sort_unstable();
+    all.dedup();
+    for top in tops {
+        let traces = |side: &Sums<'_, '_>| side.request(top).map_or(0, |r| r.total.traces);
+        if counts(top) && traces(&a).min(traces(&b)) >= MIN_TRACES {
+            let mean_ns = a.mean_ns(top).unwrap_or(0.0);
+            let labels = &of_top[top as usize];
+            let alone = entries([&a, &b], labels, &paths.labels, &Mix::One(top), &links);
+            ledger.by_request.push((mean_ns, alone));
+        }
+    }
+    ledger.entries = entries([&a, &b], &all, &paths.labels, &Mix::All(mix), &links);
     ledger
 }
 
-/// The parts of all nodes that requests of this mix have.
-fn entries(
-    a: &Sums<'_>,
-    b: &Sums<'_>,
-    mix: &BTreeMap<PathId, f64>,
-    links: &Links<'_>,
-) -> Vec<Entry> {
-    let has = |below: &&BTreeMap<PathId, Cells>| below.keys().any(|r| mix.contains_key(r));
-    let of_side = |side: &Sums<'_>| {
-        let nodes = side.nodes.iter().filter(|(_, below)| has(below));
-        nodes
-            .map(|(label, _)| *label)
-            .cloned()
-            .collect::<Vec<Label>>()
+/// The parts of these nodes in requests of this mix.
+fn entries<'a>(
+    sides: [&Sums<'_, 'a>; 2],
+    numbers: &[u32],
+    labels: &[&'a Label],
+    mix: &Mix,
+    links: &Links<'a>,
+) -> Vec<Entry<'a>> {
+    let mut callers = links.callers(sides, mix);
+    let entry = |number: &u32| {
+        let [before, after] = sides.map(|side| side.node(*number, mix));
+        let change = Test::welch(
+            after.time_ns - before.time_ns,
+            before.variance,
+            after.variance,
+        );
+        let callers = callers.remove(number).unwrap_or_default();
+        Entry {
+            label: labels[*number as usize],
+            time_ns: [before.time_ns, after.time_ns],
+            calls: [before.calls, after.calls],
+            change,
+            by_calls_ns: callers.iter().map(|(_, worth)| worth).sum(),
+            callers,
+        }
     };
-    let mut labels = of_side(a);
-    labels.extend(of_side(b));
-    labels.sort_unstable();
-    labels.dedup();
-    let mut callers = links.callers([a, b], mix);
-    labels
-        .into_iter()
-        .map(|label| {
-            let (before, after) = (a.node(&label, mix), b.node(&label, mix));
-            let change = Test::welch(
-                after.time_ns - before.time_ns,
-                before.variance,
-                after.variance,
-            );
-            let callers = callers.remove(&label).unwrap_or_default();
-            Entry {
-                time_ns: [before.time_ns, after.time_ns],
-                calls: [before.calls, after.calls],
-                change,
-                by_calls_ns: callers.values().sum(),
-                callers,
-                label,
-            }
-        })
-        .collect()
-}
-
-/// One path on both sides.
-struct Link<'a> {
-    node: &'a PathNode,
-    sums: [PathCell; 2],
-    /// Whose decision it is how often the path is taken from its parent.
-    caller: &'a str,
-}
-
-/// All paths of both sides.
-struct Links<'a>(BTreeMap<PathId, Link<'a>>);
-
-impl<'a> Links<'a> {
-    fn between(a: &'a PathTree, b: &'a PathTree) -> Self {
-        let mut links: BTreeMap<PathId, Link<'a>> = BTreeMap::new();
-        for (side, tree) in [a, b].into_iter().enumerate() {
-            for (id, node) in tree.nodes() {
-                let parent = node.parent.and_then(|p| tree.nodes().get(&p));
-                let caller = match (node.label.kind, parent) {
-                    (NodeKind::Work, Some(parent)) => &parent.label.service,
-                    _ => &node.label.service,
-                };
-                let link = links.entry(*id).or_insert_with(|| Link {
-                    node,
-                    sums: [PathCell::default(); 2],
-                    caller,
-                });
-                link.sums[side] = node.total();
-            }
-        }
-        Self(links)
-    }
-
-    /// What more or fewer calls are worth at a mix, by label and by the service that makes them: Σ over paths of
-    /// Δ(calls) · mean time per call, the exact midpoint decomposition.
-    fn callers(
-        &self,
-        sides: [&Sums<'_>; 2],
-        mix: &BTreeMap<PathId, f64>,
-    ) -> BTreeMap<Label, BTreeMap<String, f64>> {
-        let mut all: BTreeMap<Label, BTreeMap<String, f64>> = BTreeMap::new();
-        for link in self.0.values() {
-            let node = link.node;
-            let is_top = matches!(node.label.kind, NodeKind::Request | NodeKind::Fragment);
-            let Some(share) = mix.get(&node.top).filter(|_| node.is_awaited && !is_top) else {
-                continue;
-            };
-            let weights = sides.map(|s| s.requests.get(&node.top).map_or(0.0, |(r, _)| r.weight));
-            let calls = [0, 1].map(|side| link.sums[side].calls / weights[side]);
-            let time = [0, 1].map(|side| {
-                let sums = &link.sums[side];
-                (sums.calls > 0.0).then(|| sums.critical_ns / sums.calls)
-            });
-            let (Some(before), Some(after)) = (time[0].or(time[1]), time[1].or(time[0])) else {
-                continue;
-            };
-            let worth = share * (calls[1] - calls[0]) * f64::midpoint(before, after);
-            let caller = self.caller(link, worth > 0.0);
-            let of_label = all.entry(node.label.clone()).or_default();
-            *of_label.entry(caller.to_owned()).or_default() += worth;
-        }
-        all
-    }
-
-    /// The service that calls differently: at the link from the request down to this path where calls per call of the
-    /// parent changed most.
-    fn caller(&self, link: &'a Link<'a>, more: bool) -> &'a str {
-        let mut most = 0.0;
-        let mut caller = link.caller;
-        let mut at = Some(link);
-        while let Some(link) = at {
-            let parent = link.node.parent.and_then(|p| self.0.get(&p));
-            let ratio = [0, 1].map(|side| {
-                let above = parent.map_or(0.0, |p: &Link<'_>| p.sums[side].calls);
-                (above > 0.0).then(|| link.sums[side].calls / above)
-            });
-            if let [Some(before), Some(after)] = ratio {
-                // Near nothing, a little more is not many times more.
-                let change = ((after + 0.01) / (before + 0.01)).ln();
-                if (change > 0.0) == more && change.abs() > most {
-                    most = change.abs();
-                    caller = link.caller;
-                }
-            }
-            at = parent;
-        }
-        caller
-    }
+    numbers.iter().map(entry).collect()
 }

@@ -5,7 +5,9 @@ mod course;
 mod document;
 mod failures;
 mod ledger;
+mod links;
 mod owner;
+mod paths;
 mod shift;
 mod structure;
 mod tail;
@@ -19,6 +21,7 @@ pub use self::document::*;
 use self::failures::Failing;
 use self::ledger::{Entry, Ledger};
 use self::owner::Owners;
+use self::paths::Paths;
 use self::shift::Shift;
 pub(super) use self::structure::Branch;
 use self::told::{attribution, culprit};
@@ -49,7 +52,7 @@ struct Suspect<'a> {
     /// The node that moved most, and by how much.
     strongest: Option<(f64, Label)>,
     /// Nodes, and the part of each one's change that it owns, in nanoseconds.
-    entries: Vec<(&'a Entry, f64)>,
+    entries: Vec<(&'a Entry<'a>, f64)>,
     failing: Vec<&'a Failing>,
     branches: Vec<&'a Branch>,
 }
@@ -104,9 +107,10 @@ pub(super) struct Ranking {
 
 /// Ranks services, and takes the change of the mean apart.
 pub(super) fn rank(baseline: &SideFacts<'_>, candidate: &SideFacts<'_>) -> Ranking {
-    let ledger = ledger::build(baseline, candidate);
-    let (branches, replaced) = structure::changes(baseline.facts, candidate.facts);
-    let failing = failures::rises(baseline.facts, candidate.facts, &replaced);
+    let paths = Paths::of([baseline.facts.paths(), candidate.facts.paths()]);
+    let ledger = ledger::build(&paths, baseline, candidate);
+    let (branches, replaced) = structure::changes(&paths);
+    let failing = failures::rises(&paths, &replaced);
     let owners = Owners::of(baseline.facts, candidate.facts, replaced);
     let mut suspects: BTreeMap<String, Suspect<'_>> = BTreeMap::new();
     add_slowness(&mut suspects, baseline, candidate);
@@ -138,7 +142,7 @@ pub(super) fn rank(baseline: &SideFacts<'_>, candidate: &SideFacts<'_>) -> Ranki
         .collect();
     culprits.sort_by(|a, b| b.score.total_cmp(&a.score));
     course::note(&mut culprits, baseline.facts, candidate.facts);
-    let bands = tail::bands(baseline.facts.paths(), candidate.facts.paths());
+    let bands = tail::bands(&paths);
     Ranking {
         culprits,
         attribution: attribution(&ledger, bands),
@@ -216,15 +220,25 @@ const ONE_SIDED_Z: f64 = 1.64;
 /// Standard errors for one type of requests: there are many types.
 const REQUEST_Z: f64 = 3.0;
 
+/// The suspect with that name; names are many, services few.
+fn suspect<'s, 'a>(
+    suspects: &'s mut BTreeMap<String, Suspect<'a>>,
+    service: &str,
+) -> &'s mut Suspect<'a> {
+    if !suspects.contains_key(service) {
+        suspects.insert(service.to_owned(), Suspect::default());
+    }
+    suspects.entry(service.to_owned()).or_default()
+}
+
 fn add_shares<'a>(
     suspects: &mut BTreeMap<String, Suspect<'a>>,
-    ledger: &'a Ledger,
+    ledger: &'a Ledger<'a>,
     owners: &Owners,
 ) {
     for entry in &ledger.entries {
         for (owner, part_ns) in owners.parts(entry) {
-            let suspect = suspects.entry(owner).or_default();
-            suspect.entries.push((entry, part_ns));
+            suspect(suspects, owner).entries.push((entry, part_ns));
         }
     }
     let overall = (ledger.mean_ns[0], &ledger.entries, ONE_SIDED_Z);
@@ -237,7 +251,7 @@ fn add_shares<'a>(
             continue;
         }
         for (owner, added) in added(entries, owners, z) {
-            let suspect = suspects.entry(owner).or_default();
+            let suspect = suspect(suspects, owner);
             if let Some((most_ns, label)) = added.most {
                 suspect.note(most_ns / mean_ns, label);
             }

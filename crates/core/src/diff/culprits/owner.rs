@@ -60,27 +60,26 @@ impl Owners {
 
     /// The owners of a node's change, and their parts in nanoseconds: more or fewer calls belong to whoever makes them,
     /// more or less time per call to whoever takes it.
-    pub(super) fn parts(&self, entry: &Entry) -> Vec<(String, f64)> {
-        let own = |label| by_default(label).to_owned();
-        if let Some(gone) = self.replaced.get(&entry.label) {
-            return vec![(own(gone), entry.change.difference)];
+    pub(super) fn parts<'a>(&'a self, entry: &Entry<'a>) -> Vec<(&'a str, f64)> {
+        let label = entry.label;
+        if let Some(gone) = self.replaced.get(label) {
+            return vec![(by_default(gone), entry.change.difference)];
         }
         // What the old one called is told by nobody any more either.
         let is_gone = entry.calls[0].min(entry.calls[1]) <= 0.0;
-        let same_owner = |gone: &Label| by_default(gone) == by_default(&entry.label);
+        let same_owner = |gone: &Label| by_default(gone) == by_default(label);
         if is_gone && self.replaced.values().any(same_owner) {
-            return vec![(own(&entry.label), entry.change.difference)];
+            return vec![(by_default(label), entry.change.difference)];
         }
-        let mut parts: BTreeMap<&str, f64> = BTreeMap::new();
-        for (caller, part_ns) in &entry.callers {
-            *parts.entry(caller).or_default() += part_ns;
-        }
+        let mut parts: Vec<(&str, f64)> = entry.callers.clone();
         let by_time_ns = entry.change.difference - entry.by_calls_ns;
-        for (owner, share) in self.of_time(&entry.label) {
-            *parts.entry(owner).or_default() += share * by_time_ns;
+        for (owner, share) in self.of_time(label) {
+            match parts.iter_mut().find(|(name, _)| *name == owner) {
+                Some((_, part_ns)) => *part_ns += share * by_time_ns,
+                None => parts.push((owner, share * by_time_ns)),
+            }
         }
-        let parts = parts.into_iter();
-        parts.map(|(owner, ns)| (owner.to_owned(), ns)).collect()
+        parts
     }
 
     /// The owners of a node's time per call, and their shares. An edge is its callee's, but the caller's as far as the

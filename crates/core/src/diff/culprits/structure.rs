@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
 use super::document::BranchChange;
-use crate::facts::Facts;
-use crate::paths::{Label, NodeKind, PathNode};
+use super::paths::{PathAt, Paths};
+use crate::paths::{Label, NodeKind};
 use crate::stats::strata::{StrataTest, Stratum};
 
 /// Standard errors that a change must exceed, over all types of requests and within a single one, of which there are
@@ -54,20 +57,20 @@ impl Branch {
 
 /// Calls of one parent in requests of one type.
 #[derive(Debug, Clone, Default)]
-struct Calls<'a> {
+struct Calls {
     /// Raw traces with the parent: what counts as independent, since calls of one trace are alike.
     traces: f64,
     /// Calls that failed because something they waited for did, weighted.
     errors: f64,
     weighted: f64,
     childless: f64,
-    with: BTreeMap<Child<'a>, f64>,
+    with: BTreeMap<u32, f64>,
     /// Children of children that are work of the same service.
-    through: BTreeMap<Child<'a>, f64>,
+    through: BTreeMap<u32, f64>,
 }
 
 /// A child by what it is, whether or not it is waited for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Child<'a> {
     kind: NodeKind,
     service: &'a str,
@@ -96,39 +99,64 @@ impl<'a> Child<'a> {
     }
 }
 
-/// By parent, then by type of request.
-type Branching<'a> = BTreeMap<Child<'a>, BTreeMap<&'a Label, Calls<'a>>>;
+/// Calls by parent, then by type of request, all in numbers.
+type Branching = Vec<BTreeMap<u32, Calls>>;
 
-fn branching(facts: &Facts) -> Branching<'_> {
-    let nodes = facts.paths().nodes();
-    let mut all: Branching<'_> = BTreeMap::new();
-    for node in nodes.values() {
-        let top = &nodes[&node.top];
-        if top.label.kind != NodeKind::Request {
+/// Children in numbers.
+struct Children<'a> {
+    children: Vec<Child<'a>>,
+    /// By the number of the label.
+    of_label: Vec<u32>,
+}
+
+impl<'a> Children<'a> {
+    fn of(paths: &Paths<'a>) -> Self {
+        let mut numbers: HashMap<Child<'a>, u32, FixedState> = HashMap::default();
+        let mut children = Vec::new();
+        let number = |label: &&'a Label| {
+            let child = Child::of(label);
+            *numbers.entry(child).or_insert_with(|| {
+                children.push(child);
+                children.len() as u32 - 1
+            })
+        };
+        let of_label = paths.labels.iter().map(number).collect();
+        Self { children, of_label }
+    }
+
+    fn label(&self, number: u32) -> Label {
+        self.children[number as usize].label()
+    }
+}
+
+fn branching(paths: &Paths<'_>, children: &Children<'_>, side: usize) -> Branching {
+    let nodes = &paths.sides[side];
+    let mut all: Branching = vec![BTreeMap::new(); children.children.len()];
+    let number = |path: &PathAt<'_>| children.of_label[path.label as usize];
+    for path in nodes {
+        if paths.tops[path.top as usize].kind != NodeKind::Request {
             continue;
         }
-        let total = node.total();
-        if node.label.kind == NodeKind::Work {
-            let calls = all.entry(Child::of(&node.label)).or_default();
-            let calls = calls.entry(&top.label).or_default();
+        let total = &path.total;
+        if path.node.label.kind == NodeKind::Work {
+            let calls = all[number(path) as usize].entry(path.top).or_default();
             calls.traces += total.traces as f64;
             calls.errors += total.errors - total.origins;
             calls.weighted += total.calls;
             calls.childless += total.childless;
         }
-        let parent = node.parent.and_then(|p| nodes.get(&p));
-        if let Some(parent) = parent.filter(|p| p.label.kind == NodeKind::Work) {
-            let calls = all.entry(Child::of(&parent.label)).or_default();
-            let calls = calls.entry(&top.label).or_default();
-            *calls.with.entry(Child::of(&node.label)).or_default() += total.present;
-            let above = parent.parent.and_then(|p| nodes.get(&p));
-            let is_inside = |p: &&PathNode| {
-                p.label.kind == NodeKind::Work && p.label.service == parent.label.service
+        let parent = path.parent.map(|p| &nodes[p as usize]);
+        if let Some(parent) = parent.filter(|p| p.node.label.kind == NodeKind::Work) {
+            let calls = all[number(parent) as usize].entry(path.top).or_default();
+            *calls.with.entry(number(path)).or_default() += total.present;
+            let above = parent.parent.map(|p| &nodes[p as usize]);
+            let is_inside = |p: &&PathAt<'_>| {
+                p.node.label.kind == NodeKind::Work
+                    && p.node.label.service == parent.node.label.service
             };
             if let Some(above) = above.filter(is_inside) {
-                let calls = all.entry(Child::of(&above.label)).or_default();
-                let calls = calls.entry(&top.label).or_default();
-                *calls.through.entry(Child::of(&node.label)).or_default() += total.present;
+                let calls = all[number(above) as usize].entry(path.top).or_default();
+                *calls.through.entry(number(path)).or_default() += total.present;
             }
         }
     }
@@ -145,14 +173,15 @@ fn test(strata: &[Stratum]) -> Option<StrataTest> {
 /// A request that aborts before it calls anyone is of another type than before: more calls without any child than
 /// before, over all types with one root operation.
 fn aborts(
-    types_a: &BTreeMap<&Label, Calls<'_>>,
-    types_b: &BTreeMap<&Label, Calls<'_>>,
+    tops: &[&Label],
+    types_a: &BTreeMap<u32, Calls>,
+    types_b: &BTreeMap<u32, Calls>,
 ) -> Option<StrataTest> {
-    let by_root = |types: &BTreeMap<&Label, Calls<'_>>| {
-        let mut roots: BTreeMap<(String, String), [f64; 3]> = BTreeMap::new();
-        for (label, calls) in types {
-            let root = (label.service.clone(), label.operation.clone());
-            let sums = roots.entry(root).or_default();
+    let by_root = |types: &BTreeMap<u32, Calls>| {
+        let mut roots: BTreeMap<(&str, &str), [f64; 3]> = BTreeMap::new();
+        for (top, calls) in types {
+            let label = tops[*top as usize];
+            let sums = roots.entry((&label.service, &label.operation)).or_default();
             sums[0] += calls.traces;
             sums[1] += calls.weighted;
             sums[2] += calls.childless;
@@ -178,20 +207,18 @@ fn aborts(
 }
 
 /// All changes that are big and sure enough, strongest first, and what took the place of what.
-pub(super) fn changes(baseline: &Facts, candidate: &Facts) -> (Vec<Branch>, Replaced) {
+pub(super) fn changes(paths: &Paths<'_>) -> (Vec<Branch>, Replaced) {
     let mut replaced = Replaced::new();
-    let (a, b) = (branching(baseline), branching(candidate));
+    let all = Children::of(paths);
+    let [a, b] = [0, 1].map(|side| branching(paths, &all, side));
     let mut found = Vec::new();
-    for (parent, types_a) in &a {
-        let Some(types_b) = b.get(parent) else {
-            continue;
-        };
-        let both: Vec<(&Calls<'_>, &Calls<'_>)> = types_a
+    for (parent, (types_a, types_b)) in (0..).zip(a.iter().zip(&b)) {
+        let both: Vec<(&Calls, &Calls)> = types_a
             .iter()
             .filter_map(|(t, calls)| Some((calls, types_b.get(t)?)))
             .filter(|(x, y)| x.weighted > 0.0 && y.weighted > 0.0)
             .collect();
-        let mut children: Vec<Option<Child<'_>>> = both
+        let mut children: Vec<Option<u32>> = both
             .iter()
             .flat_map(|(x, y)| x.with.keys().chain(y.with.keys()))
             .map(|c| Some(*c))
@@ -201,7 +228,7 @@ pub(super) fn changes(baseline: &Facts, candidate: &Facts) -> (Vec<Branch>, Repl
         children.dedup();
         let mut of_parent: Vec<Branch> = Vec::new();
         for child in children {
-            let share = |calls: &Calls<'_>| {
+            let share = |calls: &Calls| {
                 let with = child.map_or(calls.childless, |c| {
                     calls.with.get(&c).copied().unwrap_or(0.0)
                 });
@@ -217,7 +244,7 @@ pub(super) fn changes(baseline: &Facts, candidate: &Facts) -> (Vec<Branch>, Repl
             let single = strata.iter().map(std::slice::from_ref);
             let over_all = test(&strata).filter(|t| t.z.abs() >= MIN_Z);
             let aborts = if child.is_none() {
-                aborts(types_a, types_b)
+                aborts(&paths.tops, types_a, types_b)
             } else {
                 None
             };
@@ -228,8 +255,8 @@ pub(super) fn changes(baseline: &Facts, candidate: &Facts) -> (Vec<Branch>, Repl
                 .chain(over_all)
                 .filter(|t| t.effect.abs() >= MIN_EFFECT)
                 .map(|t| Branch {
-                    parent: parent.label(),
-                    child: child.map(|c| c.label()),
+                    parent: all.label(parent),
+                    child: child.map(|c| all.label(c)),
                     effect: t.effect,
                     shares: t.shares,
                     z: t.z,
@@ -240,7 +267,7 @@ pub(super) fn changes(baseline: &Facts, candidate: &Facts) -> (Vec<Branch>, Repl
         of_parent.retain(|branch| !is_new_instrumentation(branch));
         without_aborts(&mut of_parent, &both);
         without_renames(&mut of_parent, &mut replaced);
-        without_wraps(&mut of_parent, &both);
+        without_wraps(&mut of_parent, &both, &all);
         found.append(&mut of_parent);
     }
     found.sort_by(|x, y| y.strength().total_cmp(&x.strength()));
@@ -288,7 +315,7 @@ fn is_new_instrumentation(branch: &Branch) -> bool {
 }
 
 /// Drops calls that are left out because a call before them failed: its callers' failures rose as much.
-fn without_aborts(branches: &mut Vec<Branch>, both: &[(&Calls<'_>, &Calls<'_>)]) {
+fn without_aborts(branches: &mut Vec<Branch>, both: &[(&Calls, &Calls)]) {
     let failing = |side: usize| {
         let calls = both.iter().map(|(a, b)| if side == 0 { a } else { b });
         let sums = calls.fold([0.0; 2], |s, c| [s[0] + c.errors, s[1] + c.weighted]);
@@ -303,7 +330,7 @@ fn without_aborts(branches: &mut Vec<Branch>, both: &[(&Calls<'_>, &Calls<'_>)])
 }
 
 /// Drops children that went down or came up one level inside their service, and the span that came between or is gone.
-fn without_wraps(branches: &mut Vec<Branch>, both: &[(&Calls<'_>, &Calls<'_>)]) {
+fn without_wraps(branches: &mut Vec<Branch>, both: &[(&Calls, &Calls)], all: &Children<'_>) {
     let share = |calls: [f64; 2]| {
         if calls[1] > 0.0 {
             calls[0] / calls[1]
@@ -313,9 +340,14 @@ fn without_wraps(branches: &mut Vec<Branch>, both: &[(&Calls<'_>, &Calls<'_>)]) 
     };
     let through = |child: &Label, side: usize| {
         let child = Child::of(child);
+        let number = all.children.iter().position(|c| *c == child);
+        let number = number.map(|n| n as u32);
         let sums = both.iter().fold([0.0; 2], |sums, (a, b)| {
             let calls = if side == 0 { a } else { b };
-            let with = calls.through.get(&child).copied().unwrap_or(0.0);
+            let with = number
+                .and_then(|n| calls.through.get(&n))
+                .copied()
+                .unwrap_or(0.0);
             [sums[0] + with, sums[1] + calls.weighted]
         });
         share(sums)

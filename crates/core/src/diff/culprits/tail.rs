@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 
 use super::document::{NodeChange, TailBand};
+use super::paths::Paths;
 use crate::diff::document::Sides;
-use crate::paths::{Band, Label, NodeKind, PathTree};
+use crate::paths::{Band, Label, NodeKind};
 
 /// The bands: shares of a side's requests, by their own durations.
 const BANDS: [(f64, f64); 5] = [
@@ -21,45 +22,43 @@ const MIN_TRACES: f64 = 20.0;
 const NODES: usize = 5;
 
 /// One side's requests, from the shortest to the longest.
-struct Requests<'a> {
+struct Requests {
     traces: f64,
     /// Σ w and Σ w·duration by band of duration.
     sums: BTreeMap<Band, [f64; 2]>,
-    /// Time on the critical path of every node, by band of the request's duration.
-    nodes: BTreeMap<&'a Label, BTreeMap<Band, f64>>,
+    /// Time on the critical path of every label, by band of the request's duration.
+    nodes: Vec<Vec<(Band, f64)>>,
 }
 
-/// The mean request of a band, and the time of every node in it.
-struct Mean<'a> {
+/// The mean request of a band, and the time of every label in it.
+struct Mean {
     traces: f64,
     duration_ns: f64,
-    nodes: BTreeMap<&'a Label, f64>,
+    nodes: Vec<f64>,
 }
 
-impl<'a> Requests<'a> {
-    fn of(tree: &'a PathTree) -> Self {
+impl Requests {
+    fn of(paths: &Paths<'_>, side: usize) -> Self {
         let mut all = Self {
             traces: 0.0,
             sums: BTreeMap::new(),
-            nodes: BTreeMap::new(),
+            nodes: vec![Vec::new(); paths.labels.len()],
         };
-        for node in tree.nodes().values() {
-            let is_request = node.label.kind == NodeKind::Request;
-            if tree.nodes()[&node.top].label.kind != NodeKind::Request {
+        for path in &paths.sides[side] {
+            if paths.tops[path.top as usize].kind != NodeKind::Request {
                 continue;
             }
-            if is_request {
+            let node = path.node;
+            if path.is_request() {
                 all.traces += node.strata.iter().map(|s| s.traces as f64).sum::<f64>();
-            }
-            for band in &node.bands {
-                if is_request {
+                for band in &node.bands {
                     let sums = all.sums.entry(band.band).or_default();
                     sums[0] += band.weight;
                     sums[1] += band.time_ns;
-                } else {
-                    let of_node = all.nodes.entry(&node.label).or_default();
-                    *of_node.entry(band.band).or_default() += band.time_ns;
                 }
+            } else {
+                let times = node.bands.iter().map(|b| (b.band, b.time_ns));
+                all.nodes[path.label as usize].extend(times);
             }
         }
         all
@@ -67,7 +66,7 @@ impl<'a> Requests<'a> {
 
     /// The requests between two shares. A band of durations across the border counts in part, with all its nodes, so
     /// that nothing is lost.
-    fn mean(&self, (from, to): (f64, f64)) -> Mean<'a> {
+    fn mean(&self, (from, to): (f64, f64)) -> Mean {
         let whole: f64 = self.sums.values().map(|s| s[0]).sum();
         let (from, to) = (from * whole, to * whole);
         let mut below = 0.0;
@@ -83,23 +82,23 @@ impl<'a> Requests<'a> {
                 duration_ns += part * d;
             }
         }
-        let time = |of_node: &BTreeMap<Band, f64>| {
-            let times = parts
+        let time = |of_node: &Vec<(Band, f64)>| {
+            let times = of_node
                 .iter()
-                .filter_map(|(band, part)| Some(part * of_node.get(band)?));
+                .filter_map(|(band, time)| Some(parts.get(band)? * time));
             times.sum::<f64>() / weight
         };
         Mean {
             traces: self.traces * weight / whole,
             duration_ns: duration_ns / weight,
-            nodes: self.nodes.iter().map(|(l, t)| (*l, time(t))).collect(),
+            nodes: self.nodes.iter().map(time).collect(),
         }
     }
 }
 
 /// The change of the mean request of every band that has enough traces on both sides.
-pub(super) fn bands(baseline: &PathTree, candidate: &PathTree) -> Vec<TailBand> {
-    let (a, b) = (Requests::of(baseline), Requests::of(candidate));
+pub(super) fn bands(paths: &Paths<'_>) -> Vec<TailBand> {
+    let (a, b) = (Requests::of(paths, 0), Requests::of(paths, 1));
     if a.sums.is_empty() || b.sums.is_empty() {
         return Vec::new();
     }
@@ -107,38 +106,36 @@ pub(super) fn bands(baseline: &PathTree, candidate: &PathTree) -> Vec<TailBand> 
     let enough = means
         .iter()
         .filter(|(_, a, b)| a.traces.min(b.traces) >= MIN_TRACES);
-    enough.map(|(shares, a, b)| band(*shares, a, b)).collect()
+    let told = enough.map(|(shares, a, b)| band(*shares, [a, b], &paths.labels));
+    told.collect()
 }
 
-fn band((from, to): (f64, f64), a: &Mean<'_>, b: &Mean<'_>) -> TailBand {
-    let mut times: BTreeMap<&Label, [f64; 2]> = BTreeMap::new();
-    for (side, mean) in [a, b].into_iter().enumerate() {
-        for (label, time_ns) in &mean.nodes {
-            times.entry(label).or_default()[side] = *time_ns;
-        }
+fn band((from, to): (f64, f64), sides: [&Mean; 2], labels: &[&Label]) -> TailBand {
+    let times = |number: usize| sides.map(|mean| mean.nodes[number]);
+    let change = |number: usize| sides[1].nodes[number] - sides[0].nodes[number];
+    let mut numbers: Vec<usize> = (0..labels.len()).collect();
+    let most = |x: &usize, y: &usize| change(*y).abs().total_cmp(&change(*x).abs());
+    if numbers.len() > NODES {
+        numbers.select_nth_unstable_by(NODES, most);
     }
-    let mut nodes: Vec<NodeChange> = times
-        .into_iter()
-        .map(|(label, times)| NodeChange {
-            node: label.clone(),
-            time_ns: times.into(),
-            difference_ns: times[1] - times[0],
-        })
-        .collect();
-    nodes.sort_by(|x, y| y.difference_ns.abs().total_cmp(&x.difference_ns.abs()));
-    let difference_ns = b.duration_ns - a.duration_ns;
-    let explained: f64 = nodes.iter().map(|n| n.difference_ns).sum();
-    let others = nodes.iter().skip(NODES).map(|n| n.difference_ns).sum();
-    nodes.truncate(NODES);
+    let others = numbers.iter().skip(NODES).map(|n| change(*n)).sum();
+    let explained: f64 = (0..labels.len()).map(change).sum();
+    numbers.truncate(NODES);
+    numbers.sort_by(most);
+    let nodes = numbers.into_iter().filter(|n| change(*n) != 0.0);
+    let nodes = nodes.map(|number| NodeChange {
+        node: labels[number].clone(),
+        time_ns: times(number).into(),
+        difference_ns: change(number),
+    });
+    let means = sides.map(|mean| mean.duration_ns);
+    let difference_ns = means[1] - means[0];
     TailBand {
         from_share: from,
         to_share: to,
-        mean_ns: Sides {
-            baseline: a.duration_ns,
-            candidate: b.duration_ns,
-        },
+        mean_ns: Sides::from(means),
         difference_ns,
-        nodes,
+        nodes: nodes.collect(),
         other_nodes_ns: others,
         remainder_ns: difference_ns - explained,
     }

@@ -14,7 +14,7 @@ const LISTED_EACH: usize = 5;
 pub(super) fn culprit(
     service: String,
     mut suspect: Suspect<'_>,
-    ledger: &Ledger,
+    ledger: &Ledger<'_>,
     factor: f64,
     all_shares: f64,
 ) -> Culprit {
@@ -83,7 +83,7 @@ pub(super) fn culprit(
     culprit
 }
 
-fn entry(e: &Entry) -> LedgerEntry {
+fn entry(e: &Entry<'_>) -> LedgerEntry {
     LedgerEntry {
         node: e.label.clone(),
         time_ns: e.time_ns.into(),
@@ -99,12 +99,12 @@ fn entry(e: &Entry) -> LedgerEntry {
 const NODES: usize = 20;
 
 /// The change of the mean as it is told.
-pub(super) fn attribution(ledger: &Ledger, bands: Vec<TailBand>) -> Attribution {
+pub(super) fn attribution(ledger: &Ledger<'_>, bands: Vec<TailBand>) -> Attribution {
     let [baseline, candidate] = ledger.mean_ns;
     let nodes_ns: f64 = ledger.entries.iter().map(|e| e.change.difference).sum();
-    let mut nodes: Vec<&Entry> = ledger.entries.iter().collect();
+    let mut nodes: Vec<&Entry<'_>> = ledger.entries.iter().collect();
     nodes.sort_by(|a, b| {
-        let size = |e: &Entry| e.change.difference.abs();
+        let size = |e: &Entry<'_>| e.change.difference.abs();
         size(b).total_cmp(&size(a))
     });
     Attribution {
