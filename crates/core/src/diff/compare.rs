@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use super::culprits::Ranking;
 use super::document::{DOCUMENT_VERSION, Diff, GroupDiff, KeyDiff, LeftOut, RateDiff, Sides};
 use super::family::OpenKeyDiff;
+use super::graph::GraphDiff;
 use super::judge::Evidence;
+use super::paths::Paths;
 use super::policy::Policy;
 use super::side::{Scatters, Side, SideFacts, persistence};
 use super::{
@@ -33,40 +35,34 @@ pub fn compare(baseline: &Facts, candidate: &Facts, policy: &Policy) -> Diff {
         policy,
         rates_are_comparable: header::rates_are_comparable(baseline, candidate),
     };
-    let names: BTreeSet<&String> = baseline
-        .keys()
-        .keys()
-        .chain(candidate.keys().keys())
-        .collect();
-    let mut left_out = Vec::new();
-    let mut keys: Vec<OpenKeyDiff> = Vec::new();
-    for name in names {
-        let sides = Sides {
-            baseline: baseline.keys().get(name),
-            candidate: candidate.keys().get(name),
-        };
-        match reason_to_leave_out(&sides) {
-            Some(reason) => left_out.push(LeftOut {
-                key: name.clone(),
-                reason,
-            }),
-            None => keys.push(context.key(name, &sides)),
-        }
-    }
-    for role in [KeyRole::EntryPoint, KeyRole::GroupBy, KeyRole::Scanned] {
-        family::judge(&mut keys, role, policy.max_q);
-    }
-    let sides = [&context.baseline, &context.candidate];
-    mix::discount(&mut keys, sides, policy);
-    let mut keys: Vec<KeyDiff> = keys.into_iter().map(|key| key.diff).collect();
-    keys.sort_by(|a, b| key_order(a).cmp(&key_order(b)));
+    // Calls and groups do not depend on each other.
+    let ((ranking, structure), groups) = std::thread::scope(|scope| {
+        let calls = scope.spawn(|| {
+            let paths = Paths::of([baseline.paths(), candidate.paths()]);
+            let ranking = culprits::rank(&paths, &context.baseline, &context.candidate);
+            let branches = &ranking.branches;
+            let structure = structure::compare(&paths, [baseline, candidate], branches, policy);
+            (ranking, structure)
+        });
+        let groups = context.groups();
+        let calls = calls.join();
+        (
+            calls.unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            groups,
+        )
+    });
+    let Groups {
+        keys,
+        left_out,
+        graph,
+    } = groups;
     let quality = header::build(baseline, candidate, persistence, &keys);
     let findings = findings::collect(&keys, quality.can_confirm);
     let Ranking {
         culprits,
         attribution,
-        branches,
-    } = culprits::rank(&context.baseline, &context.candidate);
+        ..
+    } = ranking;
     let sentence = sentence::write(&keys, &findings, &culprits, &quality);
     Diff {
         version: DOCUMENT_VERSION,
@@ -76,13 +72,20 @@ pub fn compare(baseline: &Facts, candidate: &Facts, policy: &Policy) -> Diff {
         findings,
         culprits,
         attribution,
-        structure: structure::compare(baseline, candidate, &branches, &policy.values),
-        graph: graph::compare(&context.baseline, &context.candidate, policy),
+        structure,
+        graph,
         keys,
         left_out,
         requests: strata(baseline, candidate),
         traces: Vec::new(),
     }
+}
+
+/// What is said of groups.
+struct Groups {
+    keys: Vec<KeyDiff>,
+    left_out: Vec<LeftOut>,
+    graph: Option<GraphDiff>,
 }
 
 fn key_order(key: &KeyDiff) -> (std::cmp::Reverse<KeyRole>, usize, &str) {
@@ -122,6 +125,35 @@ struct Context<'a> {
 }
 
 impl Context<'_> {
+    fn groups(&self) -> Groups {
+        let sides = [&self.baseline, &self.candidate];
+        let all = sides.map(|side| side.facts.keys());
+        let names: BTreeSet<&String> = all.iter().flat_map(|keys| keys.keys()).collect();
+        let mut left_out = Vec::new();
+        let mut keys: Vec<OpenKeyDiff> = Vec::new();
+        for name in names {
+            let sides = Sides::from(all.map(|keys| keys.get(name)));
+            match reason_to_leave_out(&sides) {
+                Some(reason) => left_out.push(LeftOut {
+                    key: name.clone(),
+                    reason,
+                }),
+                None => keys.push(self.key(name, &sides)),
+            }
+        }
+        for role in [KeyRole::EntryPoint, KeyRole::GroupBy, KeyRole::Scanned] {
+            family::judge(&mut keys, role, self.policy.max_q);
+        }
+        mix::discount(&mut keys, sides, self.policy);
+        let mut keys: Vec<KeyDiff> = keys.into_iter().map(|key| key.diff).collect();
+        keys.sort_by(|a, b| key_order(a).cmp(&key_order(b)));
+        Groups {
+            keys,
+            left_out,
+            graph: graph::compare(&self.baseline, &self.candidate, self.policy),
+        }
+    }
+
     fn key(&self, name: &str, sides: &Sides<Option<&Key>>) -> OpenKeyDiff {
         let only = |here, key: Option<&Key>, there, other| {
             key.map_or_else(Vec::new, |k| {

@@ -13,6 +13,7 @@ mod judge;
 mod latency;
 mod load;
 mod mix;
+mod paths;
 mod policy;
 mod sentence;
 mod side;

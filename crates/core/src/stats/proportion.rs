@@ -35,8 +35,20 @@ pub fn score_interval(baseline: (f64, f64), candidate: (f64, f64)) -> Interval {
             high: 1.0,
         };
     }
-    let observed = candidate.0 / candidate.1 - baseline.0 / baseline.1;
     let z = normal_quantile(0.975);
+    if baseline.0 <= 0.0 && candidate.0 <= 0.0 {
+        // The proportion of the side with fewer is 0 then, and d is the other's.
+        let n = baseline.1 + candidate.1;
+        let limit = |trials: f64| {
+            let k = z * z / trials * n / (n - 1.0).max(1.0);
+            k / (1.0 + k)
+        };
+        return Interval {
+            low: -limit(baseline.1),
+            high: limit(candidate.1),
+        };
+    }
+    let observed = candidate.0 / candidate.1 - baseline.0 / baseline.1;
     let is_inside = |d: f64| {
         let variance = score_variance(baseline, candidate, d);
         (observed - d).powi(2) < z * z * variance

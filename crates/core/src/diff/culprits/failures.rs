@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::document::FailureRise;
-use super::paths::Paths;
 use super::structure::Replaced;
+use crate::diff::paths::Paths;
 use crate::paths::{Label, PathCell};
 use crate::stats::distribution::normal_quantile;
 use crate::stats::fdr::benjamini_hochberg;

@@ -4,7 +4,7 @@
 //! the requests, and their changes to its change. The change of the traffic mix is apart (Kitagawa 1955; Oaxaca 1973).
 
 use super::links::Links;
-use super::paths::{PathAt, Paths};
+use crate::diff::paths::{PathAt, Paths};
 use crate::diff::side::SideFacts;
 use crate::paths::{Label, PathCell};
 use crate::stats::time::clustered_variance;

@@ -4,7 +4,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use super::ledger::{Mix, Sums};
-use super::paths::Paths;
+use crate::diff::paths::Paths;
 use crate::paths::{NodeKind, PathCell, PathId, PathNode};
 
 /// One path on both sides.

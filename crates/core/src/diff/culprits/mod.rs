@@ -7,7 +7,6 @@ mod failures;
 mod ledger;
 mod links;
 mod owner;
-mod paths;
 mod shift;
 mod structure;
 mod tail;
@@ -21,10 +20,10 @@ pub use self::document::*;
 use self::failures::Failing;
 use self::ledger::{Entry, Ledger};
 use self::owner::Owners;
-use self::paths::Paths;
 use self::shift::Shift;
 pub(super) use self::structure::Branch;
 use self::told::{attribution, culprit};
+use super::paths::Paths;
 use super::side::{Side, SideFacts};
 use crate::paths::{Label, NodeKind};
 
@@ -106,11 +105,14 @@ pub(super) struct Ranking {
 }
 
 /// Ranks services, and takes the change of the mean apart.
-pub(super) fn rank(baseline: &SideFacts<'_>, candidate: &SideFacts<'_>) -> Ranking {
-    let paths = Paths::of([baseline.facts.paths(), candidate.facts.paths()]);
-    let ledger = ledger::build(&paths, baseline, candidate);
-    let (branches, replaced) = structure::changes(&paths);
-    let failing = failures::rises(&paths, &replaced);
+pub(super) fn rank(
+    paths: &Paths<'_>,
+    baseline: &SideFacts<'_>,
+    candidate: &SideFacts<'_>,
+) -> Ranking {
+    let ledger = ledger::build(paths, baseline, candidate);
+    let (branches, replaced) = structure::changes(paths);
+    let failing = failures::rises(paths, &replaced);
     let owners = Owners::of(baseline.facts, candidate.facts, replaced);
     let mut suspects: BTreeMap<String, Suspect<'_>> = BTreeMap::new();
     add_slowness(&mut suspects, baseline, candidate);
@@ -142,7 +144,7 @@ pub(super) fn rank(baseline: &SideFacts<'_>, candidate: &SideFacts<'_>) -> Ranki
         .collect();
     culprits.sort_by(|a, b| b.score.total_cmp(&a.score));
     course::note(&mut culprits, baseline.facts, candidate.facts);
-    let bands = tail::bands(&paths);
+    let bands = tail::bands(paths);
     Ranking {
         culprits,
         attribution: attribution(&ledger, bands),

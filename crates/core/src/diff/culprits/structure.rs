@@ -6,7 +6,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use super::document::BranchChange;
-use super::paths::{PathAt, Paths};
+use crate::diff::paths::{PathAt, Paths};
 use crate::paths::{Label, NodeKind};
 use crate::stats::strata::{StrataTest, Stratum};
 

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::document::{NodeChange, TailBand};
-use super::paths::Paths;
 use crate::diff::document::Sides;
+use crate::diff::paths::Paths;
 use crate::paths::{Band, Label, NodeKind};
 
 /// The bands: shares of a side's requests, by their own durations.

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::document::{BranchingShift, ChildSet};
-use crate::paths::{NodeKind, PathNode, PathTree, Signature};
+use crate::diff::paths::{PathAt, Paths};
+use crate::facts::Facts;
+use crate::paths::{Label, NodeKind, PathTree, Signature};
 
 /// Excess that is worth telling: below it a parent's choices hardly moved.
 const MIN_EXCESS: f64 = 0.05;
@@ -14,21 +16,26 @@ const LISTED: usize = 10;
 const SETS: usize = 4;
 
 /// The parents whose choices moved, furthest first.
-pub(super) fn shifts(baseline: &PathTree, candidate: &PathTree) -> Vec<BranchingShift> {
-    let pairs = candidate.nodes().iter().filter_map(|(id, after)| {
-        let before = baseline.nodes().get(id)?;
-        (after.label.kind == NodeKind::Work).then_some((before, after))
-    });
-    let mut found: Vec<BranchingShift> = pairs
-        .filter_map(|(before, after)| shift([baseline, candidate], [before, after]))
+pub(super) fn shifts(paths: &Paths<'_>, sides: [&Facts; 2]) -> Vec<BranchingShift> {
+    let work = paths
+        .pairs()
+        .filter(|[_, after]| after.node.label.kind == NodeKind::Work);
+    let trees = sides.map(Facts::paths);
+    let mut found: Vec<BranchingShift> = work
+        .filter_map(|pair| shift(trees, pair, paths.tops[pair[1].top as usize]))
         .collect();
     found.sort_by(|x, y| y.excess.total_cmp(&x.excess));
     found.truncate(LISTED);
     found
 }
 
-fn shift(trees: [&PathTree; 2], nodes: [&PathNode; 2]) -> Option<BranchingShift> {
-    let cells = nodes.map(PathNode::total);
+fn shift(
+    trees: [&PathTree; 2],
+    paths: [&PathAt<'_>; 2],
+    request: &Label,
+) -> Option<BranchingShift> {
+    let nodes = paths.map(|path| path.node);
+    let cells = paths.map(|path| &path.total);
     if cells
         .iter()
         .any(|c| c.traces < MIN_TRACES || c.calls <= 0.0)
@@ -69,11 +76,9 @@ fn shift(trees: [&PathTree; 2], nodes: [&PathNode; 2]) -> Option<BranchingShift>
     let change = |set: &ChildSet| (set.ratio.candidate - set.ratio.baseline).abs();
     sets.sort_by(|x, y| change(y).total_cmp(&change(x)));
     sets.truncate(SETS);
-    let [node, _] = nodes;
-    let request = trees[0].nodes().get(&node.top)?;
     Some(BranchingShift {
-        parent: node.label.clone(),
-        request: request.label.clone(),
+        parent: nodes[1].label.clone(),
+        request: request.clone(),
         distance,
         expected,
         excess,

@@ -2,7 +2,8 @@
 
 use super::Change;
 use super::document::StructureKind;
-use crate::paths::{NodeKind, PathCell, PathNode, PathTree};
+use crate::diff::paths::{PathAt, Paths};
+use crate::paths::{NodeKind, PathCell, PathNode};
 use crate::stats::distribution::normal_two_sided;
 use crate::stats::fdr::benjamini_hochberg;
 use crate::stats::ratio::{Ratio, SliceSums};
@@ -24,28 +25,22 @@ const MIN_Z: f64 = 5.0;
 const MIN_EFFECT: f64 = 0.25;
 
 /// All changes of paths that both sides have.
-pub(super) fn changes(baseline: &PathTree, candidate: &PathTree) -> Vec<Change> {
+pub(super) fn changes(paths: &Paths<'_>) -> Vec<Change> {
     let mut found = Vec::new();
     let mut counted: Vec<(Change, f64)> = Vec::new();
     let mut tests = 0;
-    for (id, after) in candidate.nodes() {
-        let Some(before) = baseline.nodes().get(id) else {
-            continue;
-        };
-        let nodes = [before, after];
-        let cells = nodes.map(PathNode::total);
+    for [before, after] in paths.pairs() {
+        let cells = [&before.total, &after.total];
         if cells.iter().any(|c| c.traces < MIN_TRACES) {
             continue;
         }
-        if after.label.kind == NodeKind::Work {
-            found.extend(side_by_side(after, &cells));
+        if after.node.label.kind == NodeKind::Work {
+            found.extend(side_by_side(after.node, cells));
         }
-        let parents = [baseline, candidate].map(|tree| tree.nodes().get(&after.parent?));
-        if let [Some(_), Some(parent)] = parents
-            && parent.label.kind == NodeKind::Work
-        {
+        let parent = paths.parent(1, after);
+        if let Some(parent) = parent.filter(|p| p.node.label.kind == NodeKind::Work) {
             tests += 1;
-            counted.extend(times(nodes, &cells, parent));
+            counted.extend(times([before, after], parent));
         }
     }
     // Every path was looked at, so every path counts as a test.
@@ -59,13 +54,11 @@ pub(super) fn changes(baseline: &PathTree, candidate: &PathTree) -> Vec<Change> 
 }
 
 /// Whether children that ran at the same time now run one after the other, or the reverse.
-fn side_by_side(node: &PathNode, cells: &[PathCell; 2]) -> Option<Change> {
+fn side_by_side(node: &PathNode, cells: [&PathCell; 2]) -> Option<Change> {
     let share = |c: &PathCell| (c.branching > 0.0).then(|| c.overlapping / c.branching);
-    let shares = [share(&cells[0])?, share(&cells[1])?];
+    let shares = [share(cells[0])?, share(cells[1])?];
     // Traces are what is independent; those in which the work branches.
-    let n = cells
-        .each_ref()
-        .map(|c| c.traces as f64 * (c.branching / c.calls).min(1.0));
+    let n = cells.map(|c| c.traces as f64 * (c.branching / c.calls).min(1.0));
     let test = StrataTest::new(&[Stratum { n, share: shares }])?;
     if test.z.abs() < MIN_Z || test.effect.abs() < MIN_EFFECT {
         return None;
@@ -85,9 +78,11 @@ fn side_by_side(node: &PathNode, cells: &[PathCell; 2]) -> Option<Change> {
 }
 
 /// Calls per call of the parent that makes any.
-fn times(nodes: [&PathNode; 2], cells: &[PathCell; 2], parent: &PathNode) -> Option<(Change, f64)> {
+fn times(paths: [&PathAt<'_>; 2], parent: &PathAt<'_>) -> Option<(Change, f64)> {
+    let nodes = paths.map(|path| path.node);
+    let cells = paths.map(|path| &path.total);
     let per_present = |c: &PathCell| (c.present > 0.0).then(|| c.calls / c.present);
-    let values = [per_present(&cells[0])?, per_present(&cells[1])?];
+    let values = [per_present(cells[0])?, per_present(cells[1])?];
     let factor = values[1] / values[0];
     if factor.max(1.0 / factor) < MIN_FACTOR {
         return None;
@@ -96,8 +91,8 @@ fn times(nodes: [&PathNode; 2], cells: &[PathCell; 2], parent: &PathNode) -> Opt
     let kind = if factor < 1.0 {
         StructureKind::FewerTimes
     } else {
-        let failing = cells.each_ref().map(|c| c.errors / c.present);
-        let above = parent.total();
+        let failing = cells.map(|c| c.errors / c.present);
+        let above = &parent.total;
         let is_sequential = nodes[1].is_awaited
             && above.branching > 0.0
             && above.overlapping < SEQUENTIAL * above.branching;
@@ -111,7 +106,7 @@ fn times(nodes: [&PathNode; 2], cells: &[PathCell; 2], parent: &PathNode) -> Opt
     };
     let change = Change {
         kind,
-        parent: parent.label.clone(),
+        parent: parent.node.label.clone(),
         child: Some(nodes[1].label.clone()),
         other: None,
         values,

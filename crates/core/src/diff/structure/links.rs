@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Change;
 use super::document::StructureKind;
+use crate::diff::paths::Paths;
 use crate::diff::policy::ValuePolicy;
 use crate::facts::Facts;
 use crate::paths::{Label, NodeKind, PathId, PathNode, PathTree};
@@ -67,9 +68,13 @@ impl<'a> Tree<'a> {
 }
 
 /// All changes of calls that only one side makes.
-pub(super) fn changes(baseline: &Facts, candidate: &Facts, policy: &ValuePolicy) -> Vec<Change> {
-    let mut new = only_in(candidate, baseline, policy);
-    let mut gone = only_in(baseline, candidate, policy);
+pub(super) fn changes(
+    paths: &Paths<'_>,
+    [baseline, candidate]: [&Facts; 2],
+    policy: &ValuePolicy,
+) -> Vec<Change> {
+    let mut new = only_in(paths, 1, candidate, policy);
+    let mut gone = only_in(paths, 0, baseline, policy);
     if new.is_empty() && gone.is_empty() {
         return Vec::new();
     }
@@ -114,35 +119,43 @@ pub(super) fn changes(baseline: &Facts, candidate: &Facts, policy: &ValuePolicy)
     found
 }
 
-/// Calls in `here` that `there` has not, below parents that it has.
-fn only_in<'a>(here: &'a Facts, there: &'a Facts, policy: &ValuePolicy) -> Vec<Link<'a>> {
-    let (nodes, others) = (here.paths().nodes(), there.paths().nodes());
-    let occupied = here.slice_traces().iter().filter(|s| s.traces > 0).count();
+/// Calls of a side that the other has not, below parents that it has.
+fn only_in<'a>(
+    paths: &Paths<'a>,
+    side: usize,
+    facts: &Facts,
+    policy: &ValuePolicy,
+) -> Vec<Link<'a>> {
+    let occupied = facts.slice_traces().iter().filter(|s| s.traces > 0);
+    let occupied = occupied.count();
+    let mut requests = vec![0.0; paths.tops.len()];
+    for path in paths.sides[side].iter().filter(|p| p.node.parent.is_none()) {
+        requests[path.top as usize] = path.total.weight;
+    }
     let mut found = Vec::new();
-    for (id, node) in nodes {
-        let Some(parent_id) = node.parent.filter(|_| !others.contains_key(id)) else {
+    for path in paths.sides[side].iter().filter(|p| p.twin.is_none()) {
+        let Some(parent) = paths.parent(side, path).filter(|p| p.is_inside()) else {
             continue;
         };
-        let (Some(parent), Some(other)) = (nodes.get(&parent_id), others.get(&parent_id)) else {
+        let Some(other) = parent
+            .twin
+            .map(|twin| &paths.sides[1 - side][twin as usize])
+        else {
             continue;
         };
-        if matches!(parent.label.kind, NodeKind::Request | NodeKind::Fragment) {
-            continue;
-        }
-        let (cell, above) = (node.total(), parent.total());
-        let request = nodes.get(&node.top).map_or(0.0, |top| top.total().weight);
-        let share = above.traces as f64 / (above.traces + other.total().traces).max(1) as f64;
+        let (cell, above) = (&path.total, &parent.total);
+        let share = above.traces as f64 / (above.traces + other.total.traces).max(1) as f64;
         let p = share.powf(cell.traces as f64);
         found.push(Link {
-            id: *id,
-            node,
-            parent,
+            id: path.id,
+            node: path.node,
+            parent: parent.node,
             traces: cell.traces,
             rate: cell.calls / above.calls,
-            per_request: cell.calls / request,
+            per_request: cell.calls / requests[path.top as usize],
             p,
             passes: cell.traces >= policy.min_traces
-                && node.cells.len() >= policy.min_slices.min(occupied)
+                && path.node.cells.len() >= policy.min_slices.min(occupied)
                 && p <= policy.max_p,
             is_told: false,
         });

@@ -13,7 +13,8 @@ use std::collections::BTreeSet;
 pub use self::document::*;
 use super::culprits::Branch;
 use super::document::Sides;
-use super::policy::ValuePolicy;
+use super::paths::Paths;
+use super::policy::Policy;
 use crate::facts::Facts;
 use crate::paths::{Label, NodeKind};
 use crate::stats::distribution::normal_two_sided;
@@ -61,14 +62,13 @@ impl Change {
 
 /// What changed about how requests are made up.
 pub(super) fn compare(
-    baseline: &Facts,
-    candidate: &Facts,
+    paths: &Paths<'_>,
+    sides: [&Facts; 2],
     branches: &[Branch],
-    policy: &ValuePolicy,
+    policy: &Policy,
 ) -> StructureDiff {
-    let (a, b) = (baseline.paths(), candidate.paths());
-    let mut changes = links::changes(baseline, candidate, policy);
-    changes.extend(counts::changes(a, b));
+    let mut changes = links::changes(paths, sides, &policy.values);
+    changes.extend(counts::changes(paths));
     changes.extend(branches.iter().filter_map(more_or_less_often));
     // Of every parent and child one thing is told: the first, which is the most particular.
     let mut told = BTreeSet::new();
@@ -85,7 +85,7 @@ pub(super) fn compare(
     changes.truncate(LISTED);
     StructureDiff {
         changes: changes.into_iter().map(Change::told).collect(),
-        branching: branching::shifts(a, b),
+        branching: branching::shifts(paths, sides),
     }
 }
 
