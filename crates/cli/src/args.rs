@@ -120,7 +120,8 @@ pub(crate) struct CompareArgs {
     #[arg(long, value_name = "N", default_value_t = 10, help_heading = "Output")]
     pub(crate) top: usize,
 
-    /// Keep up to N of either side's traces whole in the JSON document: those that explanations name
+    /// Keep up to N of either side's traces whole in the JSON document: those that explanations name, then one of
+    /// each kind of request
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Output")]
     pub(crate) exemplars: usize,
 

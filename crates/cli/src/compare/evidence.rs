@@ -75,7 +75,8 @@ fn list(names: &[String]) -> String {
 
 /// Where the time of the slowest requests goes, if they changed.
 pub(super) fn tail(diff: &Diff) -> Option<String> {
-    let band: &TailBand = diff.attribution.bands.last()?;
+    let slowest = |band: &&TailBand| band.to_share >= 1.0;
+    let band = diff.attribution.bands.iter().find(slowest)?;
     let mean = &band.mean_ns;
     if band.difference_ns.abs() < TAIL_CHANGE * mean.baseline {
         return None;

@@ -44,7 +44,7 @@ impl SideTraces {
     /// traces of either side that are named there.
     pub(crate) fn explain(&self, diff: &mut Diff, exemplars: usize) -> anyhow::Result<()> {
         let questions = questions(diff);
-        if questions.is_empty() {
+        if questions.is_empty() && exemplars == 0 {
             return Ok(());
         }
         let left_out: BTreeSet<String> = diff.left_out.iter().map(|l| l.key.clone()).collect();
@@ -65,7 +65,9 @@ impl SideTraces {
                 (&questions, &left_out),
             )
         };
-        answer(diff, &questions, &[heard(0)?, heard(1)?]);
+        if !questions.is_empty() {
+            answer(diff, &questions, &[heard(0)?, heard(1)?]);
+        }
         let named = named_traces(diff, exemplars);
         for (side, name) in ["baseline", "candidate"].into_iter().enumerate() {
             let ids = &named[side];

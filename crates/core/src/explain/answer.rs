@@ -80,7 +80,10 @@ impl Counts {
         };
         let of_side = |c: &Self, side: usize| {
             let prior = if side == 0 { PRIOR } else { 0.0 };
-            variance(c.bad[side], c.traces[side] + prior)
+            variance(
+                c.bad[side] + prior * all.ratio(side),
+                c.traces[side] + prior,
+            )
         };
         let sum: f64 = [0, 1]
             .map(|side| of_side(self, side) + of_side(rest, side))
@@ -366,7 +369,7 @@ fn tell(found: Vec<Found<'_>>, all: &Counts) -> Vec<AttributeEvidence> {
     told.into_iter().map(|(_, evidence)| evidence).collect()
 }
 
-/// The traces to look at: the medoid of the bad ones, one near their slow end, and the baseline's nearest to the first.
+/// The traces to look at: the bad one nearest to the mean of all bad ones, one near their slow end, and the baseline's nearest to the first.
 fn exemplars(heard: &[Vec<Heard<'_>>; 2], explanation: &mut Explanation) {
     let with_times = |side: usize, bad: bool| -> Vec<&Heard<'_>> {
         // In order of hashes, as testimonies keep them, so that it does not matter in how many parts they were heard.

@@ -17,7 +17,7 @@ pub struct Explanation {
     /// The attribute values, and pairs of values, that the bad traces of the candidate have more than their part of:
     /// best first, at most five.
     pub attributes: Vec<AttributeEvidence>,
-    /// The trace of the candidate that is most like the others that are bad (their medoid).
+    /// The bad trace of the candidate that is most like the others: nearest to their mean.
     pub typical: Option<String>,
     /// The one that is worse than 95 % of the others that are bad.
     pub extreme: Option<String>,

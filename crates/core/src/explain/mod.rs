@@ -28,8 +28,8 @@ pub fn answer(diff: &mut Diff, questions: &[Question], sides: &[Testimony; 2]) {
     }
 }
 
-/// The traces that the answers in a diff name, most important first, at most `limit` of either side: of the baseline,
-/// and of the candidate.
+/// The traces that a diff names, at most `limit` of either side: of the baseline, and of the candidate. Those of answers
+/// first, most important first, then those that stand for requests.
 pub fn named_traces(diff: &Diff, limit: usize) -> [Vec<String>; 2] {
     let of_culprits = diff.culprits.iter().filter_map(|c| c.explanation.as_ref());
     let of_findings = diff.findings.iter().filter_map(|f| f.explanation.as_ref());
@@ -47,6 +47,17 @@ pub fn named_traces(diff: &Diff, limit: usize) -> [Vec<String>; 2] {
             {
                 named[side].push(id.clone());
             }
+        }
+    }
+    for stratum in &diff.requests {
+        for (side, ids) in [&stratum.exemplars.baseline, &stratum.exemplars.candidate]
+            .into_iter()
+            .enumerate()
+        {
+            let room = limit.saturating_sub(named[side].len());
+            let new = ids.iter().filter(|id| !named[side].contains(id));
+            let new: Vec<String> = new.take(room.min(1)).cloned().collect();
+            named[side].extend(new);
         }
     }
     named

@@ -272,17 +272,18 @@ impl<'a> Asking<'a> {
         if let Subject::Node(_) = &question.subject {
             for index in 0..trace.spans.len() {
                 let label = self.paths.labels()[index];
-                let part = self.part_of(label);
-                if part.called_in >> number & 1 == 1 {
-                    case.calls = true;
+                if self.part_of(label).subject_of >> number & 1 == 0 {
+                    continue;
                 }
-                if part.subject_of >> number & 1 == 1 {
-                    concerns = true;
-                    case.time_ns += self.paths.parts()[index].exclusive_ns;
-                    case.is_failed |= trace.spans[index].is_error;
+                concerns = true;
+                case.time_ns += self.paths.parts()[index].exclusive_ns;
+                case.is_failed |= trace.spans[index].is_error;
+                for place in 0..self.paths.children(index).len() {
+                    let child = self.paths.children(index)[place];
+                    let label = self.paths.labels()[child as usize];
                     // Any child counts where the question is about none at all.
                     case.calls |= question.badness == Badness::LeavesOut(None)
-                        && !self.paths.children(index).is_empty();
+                        || self.part_of(label).called_in >> number & 1 == 1;
                 }
             }
             return concerns.then_some(case);
@@ -329,22 +330,16 @@ impl<'a> Asking<'a> {
             return part;
         }
         let label = self.paths.label(number);
-        let is_same = |other: &Label| {
-            Label {
-                is_async: other.is_async,
-                ..label.clone()
-            } == *other
-        };
         let mut part = LabelPart {
             hash: self.paths.label_hash(number),
             ..LabelPart::default()
         };
         for (i, question) in self.questions.iter().enumerate() {
             if let Subject::Node(subject) = &question.subject {
-                part.subject_of |= u64::from(is_same(subject)) << i;
+                part.subject_of |= u64::from(label.is_same_call(subject)) << i;
             }
             if let Badness::Calls(child) | Badness::LeavesOut(Some(child)) = &question.badness {
-                part.called_in |= u64::from(is_same(child)) << i;
+                part.called_in |= u64::from(label.is_same_call(child)) << i;
             }
         }
         self.parts_of_labels[place] = Some(part);

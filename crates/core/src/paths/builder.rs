@@ -413,11 +413,29 @@ impl PathBuilder {
             sums.critical_ns += part.critical_ns;
             sums.critical_calls += u32::from(part.critical_ns > 0);
             sums.duration_ns += part.duration_ns();
-            // Numbered from 1, since 0 is nobody.
-            let parent = span.parent().map_or(0, |p| self.spans_seen + p as u64 + 1);
-            if parent == 0 || node.latest_parent != parent {
+            if span.parent().is_none() {
                 sums.present += 1;
-                node.latest_parent = parent;
+            }
+        }
+        self.count_presence();
+    }
+
+    /// Counts for every node the spans of its parent that have a child there. Parent by parent, since spans of several
+    /// parents may come in turns.
+    fn count_presence(&mut self) {
+        for index in 0..self.at.len() {
+            // Numbered from 1, since 0 is nobody.
+            let parent = self.spans_seen + index as u64 + 1;
+            for child in self.anatomy.children(index) {
+                let at = self.at[*child as usize];
+                if at == NONE {
+                    continue;
+                }
+                let node = &mut self.nodes[at as usize];
+                if node.latest_parent != parent {
+                    node.trace.present += 1;
+                    node.latest_parent = parent;
+                }
             }
         }
     }

@@ -36,6 +36,16 @@ pub struct Label {
     pub operation: String,
 }
 
+impl Label {
+    /// Whether it is the same call, waited for or not.
+    pub fn is_same_call(&self, other: &Self) -> bool {
+        self.kind == other.kind
+            && self.operation == other.operation
+            && self.service == other.service
+            && self.peer == other.peer
+    }
+}
+
 /// Names that say only which method was used.
 const BARE: [&str; 9] = [
     "GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE", "CONNECT",

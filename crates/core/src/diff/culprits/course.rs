@@ -76,24 +76,24 @@ fn course(facts: &Facts, measure: &Measure<'_>) -> Option<Vec<f64>> {
     for node in tree.nodes().values() {
         let is_request = node.label.kind == NodeKind::Request;
         match measure {
-            Measure::Time(_) | Measure::Failures(_) if is_request => {
-                add(node, 1, &|cell| cell.weight);
-            }
-            Measure::Time(label) if node.label == **label => {
+            Measure::Time(_) if is_request => add(node, 1, &|cell| cell.weight),
+            Measure::Failures(_) if is_request => add(node, 1, &|cell| cell.traces as f64),
+            Measure::Time(label) if node.label.is_same_call(label) => {
                 add(node, 0, &|cell| cell.critical_ns);
             }
-            Measure::Failures(label) if node.label == **label => {
+            Measure::Failures(label) if node.label.is_same_call(label) => {
                 add(node, 0, &|cell| cell.failing_traces as f64);
             }
             Measure::Branch(parent, child) => {
-                if node.label == **parent {
+                if node.label.is_same_call(parent) {
                     add(node, 1, &|cell| cell.calls);
                     if child.is_none() {
                         add(node, 0, &|cell| cell.childless);
                     }
                 }
                 let above = node.parent.and_then(|p| tree.nodes().get(&p));
-                if Some(&node.label) == *child && above.is_some_and(|p| p.label == **parent) {
+                let is_child = child.is_some_and(|c| node.label.is_same_call(c));
+                if is_child && above.is_some_and(|p| p.label.is_same_call(parent)) {
                     add(node, 0, &|cell| cell.present);
                 }
             }

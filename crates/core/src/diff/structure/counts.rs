@@ -16,6 +16,8 @@ const MIN_TRACES: u64 = 20;
 const MAX_Q: f64 = 0.01;
 /// Times by which a call must be made more often to be told.
 const MIN_FACTOR: f64 = 1.2;
+/// Times by which it must be made more often to be made once for each item.
+const EACH_ITEM: f64 = 2.0;
 /// The share of the added calls that must fail for them to be retries.
 const FAILING: f64 = 0.5;
 /// Children that run at the same time in a smaller share of the calls than this run one after the other.
@@ -98,7 +100,7 @@ fn times(paths: [&PathAt<'_>; 2], parent: &PathAt<'_>) -> Option<(Change, f64)> 
             && above.overlapping < SEQUENTIAL * above.branching;
         if failing[1] - failing[0] >= FAILING * (values[1] - values[0]) {
             StructureKind::Retries
-        } else if is_sequential {
+        } else if is_sequential && factor >= EACH_ITEM {
             StructureKind::NPlusOne
         } else {
             StructureKind::Repeated

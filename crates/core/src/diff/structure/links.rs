@@ -225,9 +225,11 @@ fn wraps(
     kind: StructureKind,
     found: &mut Vec<Change>,
 ) {
+    // One thing in between may have taken several calls; but what is another thing renamed is not in between.
+    let is_free: Vec<bool> = between.iter().map(|y| !y.is_told).collect();
     for x in direct.iter_mut().filter(|x| !x.is_told) {
-        for y in between.iter_mut() {
-            if x.node.parent != y.node.parent || !(x.passes || y.passes) {
+        for (y, is_free) in between.iter_mut().zip(&is_free) {
+            if !is_free || x.node.parent != y.node.parent || !(x.passes || y.passes) {
                 continue;
             }
             let inner = tree.children(&y.id).find(|n| n.label == x.node.label);

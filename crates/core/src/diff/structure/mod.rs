@@ -8,7 +8,7 @@ mod document;
 mod links;
 mod words;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 pub use self::document::*;
 use super::culprits::Branch;
@@ -67,16 +67,16 @@ pub(super) fn compare(
     branches: &[Branch],
     policy: &Policy,
 ) -> StructureDiff {
-    let mut changes = links::changes(paths, sides, &policy.values);
-    changes.extend(counts::changes(paths));
-    changes.extend(branches.iter().filter_map(more_or_less_often));
-    // Of every parent and child one thing is told: the first, which is the most particular.
-    let mut told = BTreeSet::new();
-    changes.retain(|change| {
-        let is_first = told.insert((change.parent.clone(), change.child.clone()));
-        told.extend(change.third());
-        is_first
-    });
+    let mut changes = Vec::new();
+    for mut found in [
+        links::changes(paths, sides, &policy.values),
+        counts::changes(paths),
+        branches.iter().filter_map(more_or_less_often).collect(),
+    ] {
+        found.sort_by(|x, y| x.p.unwrap_or(0.0).total_cmp(&y.p.unwrap_or(0.0)));
+        changes.append(&mut found);
+    }
+    let mut changes = once_each(changes);
     changes.sort_by(|x, y| {
         let p = |c: &Change| c.p.unwrap_or(0.0);
         p(x).total_cmp(&p(y))
@@ -87,6 +87,43 @@ pub(super) fn compare(
         changes: changes.into_iter().map(Change::told).collect(),
         branching: branching::shifts(paths, sides),
     }
+}
+
+/// Of every parent and child one thing: the first, which is the most particular and the surest. A call that is new or
+/// missing in several types of requests is so in the traces of all.
+fn once_each(changes: Vec<Change>) -> Vec<Change> {
+    type Told = BTreeMap<(Label, Option<Label>), Option<usize>>;
+    let call = |label: &Label| Label {
+        is_async: false,
+        ..label.clone()
+    };
+    let place = |(parent, child): (&Label, Option<&Label>)| (call(parent), child.map(call));
+    let mut told = Told::new();
+    let mut kept: Vec<Change> = Vec::new();
+    for change in changes {
+        let at = place((&change.parent, change.child.as_ref()));
+        if let Some(first) = told.get(&at) {
+            let is_one_sided = matches!(
+                change.kind,
+                StructureKind::NewCall | StructureKind::MissingCall
+            );
+            if let Some(first) = first.map(|first| &mut kept[first])
+                && is_one_sided
+                && first.kind == change.kind
+            {
+                first.values[0] += change.values[0];
+                first.values[1] += change.values[1];
+            }
+            continue;
+        }
+        if let Some(third) = change.third() {
+            told.entry(place((&third.0, third.1.as_ref())))
+                .or_insert(None);
+        }
+        told.insert(at, Some(kept.len()));
+        kept.push(change);
+    }
+    kept
 }
 
 fn more_or_less_often(branch: &Branch) -> Option<Change> {

@@ -70,7 +70,10 @@ fn traces(count: f64) -> String {
 }
 
 fn work(label: &Label) -> String {
-    format!("{} {}", label.service, label.operation)
+    match label.kind {
+        NodeKind::Edge => format!("{} → {} {}", label.service, label.peer, label.operation),
+        _ => format!("{} {}", label.service, label.operation),
+    }
 }
 
 fn called(label: &Label) -> String {
