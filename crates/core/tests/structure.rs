@@ -214,3 +214,23 @@ fn a_call_that_another_part_makes_now_is_moved() {
         )]
     );
 }
+
+#[test]
+fn parents_that_run_side_by_side_are_counted_each() {
+    let after_each_other = "
+        web: GET /page 100ms server
+          web: load item 40ms @5ms
+            web: select 5ms client @1ms
+            web: select 5ms client @11ms
+            web: select 5ms client @21ms
+          web: load item 40ms @50ms
+            web: select 5ms client @1ms
+            web: select 5ms client @11ms
+            web: select 5ms client @21ms
+    ";
+    // Their children come in turns.
+    let side_by_side = after_each_other.replace("@50ms", "@8ms");
+    let structure = texts(after_each_other, &side_by_side);
+    let kinds: Vec<StructureKind> = structure.changes.iter().map(|c| c.kind).collect();
+    assert_eq!(kinds, [ParallelForSerial], "{structure:#?}");
+}

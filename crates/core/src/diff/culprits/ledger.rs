@@ -3,7 +3,7 @@
 //! Every nanosecond of a request is on the critical path of one node, so the means of the nodes add up to the mean of
 //! the requests, and their changes to its change. The change of the traffic mix is apart (Kitagawa 1955; Oaxaca 1973).
 
-use super::links::Links;
+use super::links::{Callers, Links};
 use crate::diff::paths::{PathAt, Paths};
 use crate::diff::side::SideFacts;
 use crate::paths::{Label, PathCell};
@@ -130,74 +130,80 @@ impl<'p, 'a> Sums<'p, 'a> {
         (total.weight > 0.0).then(|| total.duration_ns / total.weight)
     }
 
-    /// The node's time and calls per request at the given mix, and the variance of that time.
-    fn node(&self, label: u32, mix: &Mix) -> Standardized {
-        let mut out = Standardized::default();
-        let mut slices = vec![0.0; self.all_slices];
-        let mut by_trace = 0.0;
-        let places = &self.of_label[label as usize];
-        let tops =
-            places.chunk_by(|x, y| self.paths[*x as usize].top == self.paths[*y as usize].top);
-        for places in tops {
-            let top = self.paths[places[0] as usize].top;
-            let (Some(share), Some(request)) = (mix.share(top), self.request(top)) else {
-                continue;
-            };
-            let total = &request.total;
-            let mut sum = PathCell::default();
-            places
-                .iter()
-                .for_each(|p| sum.merge(&self.paths[*p as usize].total));
-            let (time, calls) = (sum.critical_ns / total.weight, sum.calls / total.weight);
-            out.time_ns += share * time;
-            out.calls += share * calls;
-            let scale = share / total.weight;
-            let squares = sum.critical_squared - 2.0 * time * sum.critical_weight
-                + time * time * total.weight_squared;
-            by_trace += scale * scale * squares.max(0.0);
-            for place in places {
-                for (slice, cell) in &self.paths[*place as usize].node.cells {
-                    slices[*slice as usize] += scale * cell.critical_ns;
-                }
+    /// A label's time and calls per request of one type.
+    fn of_request(&self, label: u32, top: u32) -> Standardized {
+        let mut out = Standardized::none(self.all_slices);
+        let Some(request) = self.request(top) else {
+            return out;
+        };
+        let total = &request.total;
+        let of_label = &self.of_label[label as usize];
+        let first = of_label.partition_point(|p| self.paths[*p as usize].top < top);
+        let places = of_label[first..].iter().map(|p| &self.paths[*p as usize]);
+        let mut sum = PathCell::default();
+        for path in places.take_while(|path| path.top == top) {
+            sum.merge(&path.total);
+            for (slice, cell) in &path.node.cells {
+                out.slices[*slice as usize] += cell.critical_ns / total.weight;
             }
-            for (slice, cell) in &request.node.cells {
-                slices[*slice as usize] -= scale * time * cell.weight;
-            }
-            out.traces += total.traces as f64;
         }
+        out.time_ns = sum.critical_ns / total.weight;
+        out.calls = sum.calls / total.weight;
+        for (slice, cell) in &request.node.cells {
+            out.slices[*slice as usize] -= out.time_ns * cell.weight / total.weight;
+        }
+        let squares = sum.critical_squared - 2.0 * out.time_ns * sum.critical_weight
+            + out.time_ns * out.time_ns * total.weight_squared;
+        out.by_trace = squares.max(0.0) / (total.weight * total.weight);
+        out.traces = total.traces as f64;
+        out
+    }
+
+    fn variance(&self, of: &Standardized) -> Variance {
         let m = self.slices as f64;
-        let squares: f64 = slices.iter().map(|u| u * u).sum();
+        let squares: f64 = of.slices.iter().map(|u| u * u).sum();
         let by_slice = (self.slices > 1).then(|| m / (m - 1.0) * squares);
-        out.variance = clustered_variance(
-            by_trace,
-            out.traces,
+        clustered_variance(
+            of.by_trace,
+            of.traces,
             by_slice,
             self.slices,
             self.persistence,
-        );
-        out
+        )
     }
 }
 
-/// A node's time and calls per request at one mix of requests.
+/// A label's time and calls per request at one mix of requests.
+#[derive(Clone)]
 struct Standardized {
     time_ns: f64,
     calls: f64,
-    variance: Variance,
     traces: f64,
+    /// Variance of the time if traces are independent.
+    by_trace: f64,
+    /// What every slice adds to the time beyond its part.
+    slices: Vec<f64>,
 }
 
-impl Default for Standardized {
-    fn default() -> Self {
+impl Standardized {
+    fn none(slices: usize) -> Self {
         Self {
             time_ns: 0.0,
             calls: 0.0,
-            variance: Variance {
-                value: 0.0,
-                degrees_of_freedom: 1.0,
-            },
             traces: 0.0,
+            by_trace: 0.0,
+            slices: vec![0.0; slices],
         }
+    }
+
+    /// Adds another type of requests that has this share.
+    fn add(&mut self, other: &Self, share: f64) {
+        self.time_ns += share * other.time_ns;
+        self.calls += share * other.calls;
+        self.traces += other.traces;
+        self.by_trace += share * share * other.by_trace;
+        let slices = self.slices.iter_mut().zip(&other.slices);
+        slices.for_each(|(mine, theirs)| *mine += share * theirs);
     }
 }
 
@@ -256,41 +262,54 @@ pub(super) fn build<'a>(
         labels.sort_unstable();
         labels.dedup();
     }
-    let mut all: Vec<u32> = of_top.iter().flatten().copied().collect();
-    all.sort_unstable();
-    all.dedup();
+    let sides = [&a, &b];
+    let none = sides.map(|side| Standardized::none(side.all_slices));
+    let mut all = vec![None; paths.labels.len()];
     for top in tops {
-        let traces = |side: &Sums<'_, '_>| side.request(top).map_or(0, |r| r.total.traces);
-        if counts(top) && traces(&a).min(traces(&b)) >= MIN_TRACES {
+        let Some(share) = mix[top as usize] else {
+            continue;
+        };
+        let labels = &of_top[top as usize];
+        let alone: Vec<(u32, [Standardized; 2])> = labels
+            .iter()
+            .map(|label| (*label, sides.map(|side| side.of_request(*label, top))))
+            .collect();
+        for (label, of_sides) in &alone {
+            let sums = all[*label as usize].get_or_insert_with(|| none.clone());
+            for (sum, of_side) in sums.iter_mut().zip(of_sides) {
+                sum.add(of_side, share);
+            }
+        }
+        let traces = sides.map(|side| side.request(top).map_or(0, |r| r.total.traces));
+        if traces[0].min(traces[1]) >= MIN_TRACES {
             let mean_ns = a.mean_ns(top).unwrap_or(0.0);
-            let labels = &of_top[top as usize];
-            let alone = entries([&a, &b], labels, &paths.labels, &Mix::One(top), &links);
-            ledger.by_request.push((mean_ns, alone));
+            let callers = links.callers(sides, &Mix::One(top));
+            let entries = entries(sides, alone, &paths.labels, callers);
+            ledger.by_request.push((mean_ns, entries));
         }
     }
-    ledger.entries = entries([&a, &b], &all, &paths.labels, &Mix::All(mix), &links);
+    let all = (0..).zip(all).filter_map(|(label, of)| Some((label, of?)));
+    let callers = links.callers(sides, &Mix::All(mix));
+    ledger.entries = entries(sides, all, &paths.labels, callers);
     ledger
 }
 
-/// The parts of these nodes in requests of this mix.
+/// The parts of these labels.
 fn entries<'a>(
     sides: [&Sums<'_, 'a>; 2],
-    numbers: &[u32],
+    of_labels: impl IntoIterator<Item = (u32, [Standardized; 2])>,
     labels: &[&'a Label],
-    mix: &Mix,
-    links: &Links<'a>,
+    mut callers: Callers<'a>,
 ) -> Vec<Entry<'a>> {
-    let mut callers = links.callers(sides, mix);
-    let entry = |number: &u32| {
-        let [before, after] = sides.map(|side| side.node(*number, mix));
+    let entry = |(number, [before, after]): (u32, [Standardized; 2])| {
         let change = Test::welch(
             after.time_ns - before.time_ns,
-            before.variance,
-            after.variance,
+            sides[0].variance(&before),
+            sides[1].variance(&after),
         );
-        let callers = callers.remove(number).unwrap_or_default();
+        let callers = callers.remove(&number).unwrap_or_default();
         Entry {
-            label: labels[*number as usize],
+            label: labels[number as usize],
             time_ns: [before.time_ns, after.time_ns],
             calls: [before.calls, after.calls],
             change,
@@ -298,5 +317,5 @@ fn entries<'a>(
             callers,
         }
     };
-    numbers.iter().map(entry).collect()
+    of_labels.into_iter().map(entry).collect()
 }
