@@ -104,9 +104,9 @@ impl<'a> Paths<'a> {
 fn numbered<'a>(
     all: impl Iterator<Item = (PathId, &'a Label)>,
 ) -> (Vec<&'a Label>, HashMap<PathId, u32, FixedState>) {
-    let labels: HashMap<PathId, &Label, FixedState> = all.collect();
-    let mut labels: Vec<(PathId, &Label)> = labels.into_iter().collect();
+    let mut labels: Vec<(PathId, &Label)> = all.collect();
     labels.sort_unstable_by_key(|(id, _)| *id);
+    labels.dedup_by_key(|(id, _)| *id);
     let numbers = (0..).zip(&labels).map(|(number, (id, _))| (*id, number));
     let numbers = numbers.collect();
     (labels.into_iter().map(|(_, l)| l).collect(), numbers)

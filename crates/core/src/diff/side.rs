@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::document::{ExemplarIds, GroupSummary, QuantileSummary};
 use crate::facts::cell::Cell;
+use crate::facts::histogram::Histogram;
 use crate::facts::{Exemplar, Facts, Group, KeyRole};
 use crate::stats::moderation::Scatter;
 use crate::stats::quantile::{Quantile, quantile};
@@ -80,16 +81,25 @@ impl<'a> Side<'a> {
 
     /// Durations by slice, with what clustering does to them; `None` where the group has no spans.
     pub(super) fn sample(&self) -> Option<Sample> {
-        let clustering = Clustering {
+        Sample::new(self.histograms(), self.clustering())
+    }
+
+    /// The same of all slices together.
+    pub(super) fn pooled_sample(&self) -> Option<Sample> {
+        Sample::pooled(self.histograms(), self.clustering())
+    }
+
+    fn histograms(&self) -> impl Iterator<Item = &'a Histogram> + Clone + use<'a> {
+        self.group.cells().map(|(_, cell)| &cell.histogram)
+    }
+
+    fn clustering(&self) -> Clustering {
+        Clustering {
             effective_spans: self.effective_spans(),
             trace_design_effect: self.trace_design_effect(),
             traces: self.total.traces as f64,
             persistence: self.persistence,
-        };
-        Sample::new(
-            self.group.cells().map(|(_, cell)| &cell.histogram),
-            clustering,
-        )
+        }
     }
 
     /// How much the variance of the mean log-duration grows because spans of one trace are alike; at least 1.

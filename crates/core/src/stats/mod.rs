@@ -62,22 +62,25 @@ pub struct Test {
 impl Test {
     /// The t-test of a difference with a variance from either side (Welch–Satterthwaite degrees of freedom).
     pub fn welch(difference: f64, baseline: Variance, candidate: Variance) -> Self {
-        let variance = baseline.value + candidate.value;
-        let degrees_of_freedom = welch_degrees(baseline, candidate);
-        let standard_error = variance.sqrt();
-        let p = if standard_error > 0.0 {
-            distribution::t_two_sided(difference / standard_error, degrees_of_freedom)
+        let mut test = Self::without_p(difference, baseline, candidate);
+        test.p = if test.standard_error > 0.0 {
+            distribution::t_two_sided(difference / test.standard_error, test.degrees_of_freedom)
         } else if difference == 0.0 {
             1.0
         } else {
             // No spread at all on either side: nothing to judge the difference by.
             f64::NAN
         };
+        test
+    }
+
+    /// The same for who wants the interval only: `p` is NaN.
+    pub fn without_p(difference: f64, baseline: Variance, candidate: Variance) -> Self {
         Self {
             difference,
-            standard_error,
-            degrees_of_freedom,
-            p,
+            standard_error: (baseline.value + candidate.value).sqrt(),
+            degrees_of_freedom: welch_degrees(baseline, candidate),
+            p: f64::NAN,
         }
     }
 

@@ -64,6 +64,35 @@ impl Sample {
             })
         };
         let slices: Vec<SliceCounts> = slices.filter_map(of_slice).collect();
+        Self::of_counts(lowest, counts, slices, clustering)
+    }
+
+    /// The sample of all slices together, for who asks nothing about slices.
+    pub fn pooled<'a>(
+        slices: impl Iterator<Item = &'a Histogram> + Clone,
+        clustering: Clustering,
+    ) -> Option<Self> {
+        let (lowest, highest) = slices
+            .clone()
+            .filter_map(Histogram::range)
+            .reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))?;
+        let place = |bucket: i16| usize::from((bucket - lowest) as u16);
+        let mut counts = vec![0.0; place(highest) + 1];
+        for histogram in slices {
+            if let Some((first, _)) = histogram.range() {
+                let sums = counts[place(first)..].iter_mut();
+                sums.zip(histogram.weights()).for_each(|(sum, w)| *sum += w);
+            }
+        }
+        Self::of_counts(lowest, counts, Vec::new(), clustering)
+    }
+
+    fn of_counts(
+        lowest: i16,
+        counts: Vec<f64>,
+        slices: Vec<SliceCounts>,
+        clustering: Clustering,
+    ) -> Option<Self> {
         let mut cumulative = counts.clone();
         let mut below = 0.0;
         for count in &mut cumulative {

@@ -3,7 +3,7 @@
 //! Every nanosecond of a request is on the critical path of one node, so the means of the nodes add up to the mean of
 //! the requests, and their changes to its change. The change of the traffic mix is apart (Kitagawa 1955; Oaxaca 1973).
 
-use super::links::{Callers, Links};
+use super::links::{Callers, worth};
 use crate::diff::paths::{PathAt, Paths};
 use crate::diff::side::SideFacts;
 use crate::paths::{Label, PathCell};
@@ -52,23 +52,6 @@ impl Entry<'_> {
 
 /// Traces of a type of requests that either side needs for a ledger of its own.
 const MIN_TRACES: u64 = 30;
-
-/// The share that every type of requests counts with, by number.
-pub(super) enum Mix {
-    /// `None` for types that do not count.
-    All(Vec<Option<f64>>),
-    /// One type alone.
-    One(u32),
-}
-
-impl Mix {
-    pub(super) fn share(&self, top: u32) -> Option<f64> {
-        match self {
-            Self::All(shares) => shares[top as usize],
-            Self::One(only) => (*only == top).then_some(1.0),
-        }
-    }
-}
 
 /// One side: its requests, and the nodes that requests wait for.
 pub(super) struct Sums<'p, 'a> {
@@ -244,7 +227,7 @@ pub(super) fn build<'a>(
             (None, None) => {}
         }
     }
-    let links = Links::between(paths);
+    let worth = worth(paths, [&a, &b]);
     let counts = |top: u32| mix[top as usize].is_some();
     // The labels below every top that both sides have.
     let mut of_top: Vec<Vec<u32>> = vec![Vec::new(); paths.tops.len()];
@@ -283,13 +266,13 @@ pub(super) fn build<'a>(
         let traces = sides.map(|side| side.request(top).map_or(0, |r| r.total.traces));
         if traces[0].min(traces[1]) >= MIN_TRACES {
             let mean_ns = a.mean_ns(top).unwrap_or(0.0);
-            let callers = links.callers(sides, &Mix::One(top));
+            let callers = worth.callers(top..top + 1, |_| Some(1.0));
             let entries = entries(sides, alone, &paths.labels, callers);
             ledger.by_request.push((mean_ns, entries));
         }
     }
     let all = (0..).zip(all).filter_map(|(label, of)| Some((label, of?)));
-    let callers = links.callers(sides, &Mix::All(mix));
+    let callers = worth.callers(0..mix.len() as u32, |top| mix[top as usize]);
     ledger.entries = entries(sides, all, &paths.labels, callers);
     ledger
 }
@@ -302,7 +285,7 @@ fn entries<'a>(
     mut callers: Callers<'a>,
 ) -> Vec<Entry<'a>> {
     let entry = |(number, [before, after]): (u32, [Standardized; 2])| {
-        let change = Test::welch(
+        let change = Test::without_p(
             after.time_ns - before.time_ns,
             sides[0].variance(&before),
             sides[1].variance(&after),

@@ -1,11 +1,13 @@
 //! Who decides how often a path is taken.
 
+use std::ops::Range;
+
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-use super::ledger::{Mix, Sums};
+use super::ledger::Sums;
 use crate::diff::paths::Paths;
-use crate::paths::{NodeKind, PathCell, PathId, PathNode};
+use crate::paths::{NodeKind, PathCell, PathNode};
 
 /// One path on both sides.
 struct Link<'a> {
@@ -13,91 +15,124 @@ struct Link<'a> {
     sums: [PathCell; 2],
     label: u32,
     top: u32,
-    parent: Option<PathId>,
+    parent: Option<u32>,
     /// Whose decision it is how often the path is taken from its parent.
     caller: &'a str,
 }
 
 /// All paths of both sides.
-pub(super) struct Links<'a> {
+struct Links<'a> {
     links: Vec<Link<'a>>,
-    places: HashMap<PathId, u32, FixedState>,
-    /// Places of the paths below a top.
-    of_top: Vec<Vec<u32>>,
 }
+
+/// What more or fewer calls of a path are worth to requests of its type, in nanoseconds, and who makes them.
+struct PathWorth<'a> {
+    label: u32,
+    caller: &'a str,
+    worth_ns: f64,
+}
+
+/// That of all paths, by number of the top.
+pub(super) struct Worth<'a>(Vec<Vec<PathWorth<'a>>>);
 
 /// What more or fewer calls are worth, by label and by the service that makes them.
 pub(super) type Callers<'a> = HashMap<u32, Vec<(&'a str, f64)>, FixedState>;
 
-impl<'a> Links<'a> {
-    pub(super) fn between(paths: &Paths<'a>) -> Self {
-        let mut all = Self {
-            links: Vec::new(),
-            places: HashMap::default(),
-            of_top: vec![Vec::new(); paths.tops.len()],
+/// What more or fewer calls are worth: Δ(calls) · mean time per call, the exact midpoint decomposition.
+pub(super) fn worth<'a>(paths: &Paths<'a>, sides: [&Sums<'_, '_>; 2]) -> Worth<'a> {
+    let links = Links::between(paths);
+    let mut all = Worth(Vec::new());
+    all.0.resize_with(paths.tops.len(), Vec::new);
+    for link in &links.links {
+        let is_top = matches!(link.node.label.kind, NodeKind::Request | NodeKind::Fragment);
+        if !link.node.is_awaited || is_top {
+            continue;
+        }
+        let weights = sides.map(|s| s.request(link.top).map_or(0.0, |r| r.total.weight));
+        let calls = [0, 1].map(|side| link.sums[side].calls / weights[side]);
+        let time = [0, 1].map(|side| {
+            let sums = &link.sums[side];
+            (sums.calls > 0.0).then(|| sums.critical_ns / sums.calls)
+        });
+        let (Some(before), Some(after)) = (time[0].or(time[1]), time[1].or(time[0])) else {
+            continue;
         };
-        for (side, list) in paths.sides.iter().enumerate() {
-            for path in list {
-                let place = *all.places.entry(path.id).or_insert_with(|| {
-                    let parent = path.parent.map(|p| &list[p as usize]);
-                    let caller: &'a str = match (path.node.label.kind, parent) {
-                        (NodeKind::Work, Some(parent)) => &parent.node.label.service,
-                        _ => &path.node.label.service,
-                    };
-                    all.of_top[path.top as usize].push(all.links.len() as u32);
-                    all.links.push(Link {
-                        node: path.node,
-                        sums: [PathCell::default(); 2],
-                        label: path.label,
-                        top: path.top,
-                        parent: path.node.parent,
-                        caller,
-                    });
-                    all.links.len() as u32 - 1
-                });
-                all.links[place as usize].sums[side] = path.total;
+        let worth_ns = (calls[1] - calls[0]) * f64::midpoint(before, after);
+        if worth_ns != 0.0 && worth_ns.is_finite() {
+            all.0[link.top as usize].push(PathWorth {
+                label: link.label,
+                caller: links.caller(link, worth_ns > 0.0),
+                worth_ns,
+            });
+        }
+    }
+    all
+}
+
+impl<'a> Worth<'a> {
+    /// By label and by who makes the calls, for these types of requests, each with its share.
+    pub(super) fn callers(
+        &self,
+        tops: Range<u32>,
+        share: impl Fn(u32) -> Option<f64>,
+    ) -> Callers<'a> {
+        let mut all = Callers::default();
+        for top in tops {
+            let Some(share) = share(top) else {
+                continue;
+            };
+            for path in &self.0[top as usize] {
+                let worth_ns = share * path.worth_ns;
+                let of_label = all.entry(path.label).or_default();
+                match of_label.iter_mut().find(|(name, _)| *name == path.caller) {
+                    Some((_, sum)) => *sum += worth_ns,
+                    None => of_label.push((path.caller, worth_ns)),
+                }
             }
         }
         all
     }
+}
 
-    /// What more or fewer calls are worth at a mix, by label and by the service that makes them: Σ over paths of
-    /// Δ(calls) · mean time per call, the exact midpoint decomposition.
-    pub(super) fn callers(&self, sides: [&Sums<'_, '_>; 2], mix: &Mix) -> Callers<'a> {
-        let mut all = Callers::default();
-        let mut add = |link: &Link<'a>| {
-            let is_top = matches!(link.node.label.kind, NodeKind::Request | NodeKind::Fragment);
-            let Some(share) = mix
-                .share(link.top)
-                .filter(|_| link.node.is_awaited && !is_top)
-            else {
-                return;
-            };
-            let weights = sides.map(|s| s.request(link.top).map_or(0.0, |r| r.total.weight));
-            let calls = [0, 1].map(|side| link.sums[side].calls / weights[side]);
-            let time = [0, 1].map(|side| {
-                let sums = &link.sums[side];
-                (sums.calls > 0.0).then(|| sums.critical_ns / sums.calls)
-            });
-            let (Some(before), Some(after)) = (time[0].or(time[1]), time[1].or(time[0])) else {
-                return;
-            };
-            let worth = share * (calls[1] - calls[0]) * f64::midpoint(before, after);
-            let caller = self.caller(link, worth > 0.0);
-            let of_label = all.entry(link.label).or_default();
-            match of_label.iter_mut().find(|(name, _)| *name == caller) {
-                Some((_, sum)) => *sum += worth,
-                None => of_label.push((caller, worth)),
+impl<'a> Links<'a> {
+    fn between(paths: &Paths<'a>) -> Self {
+        let mut links: Vec<Link<'a>> = Vec::with_capacity(paths.sides[0].len());
+        for (side, list) in paths.sides.iter().enumerate() {
+            // The candidate's paths that the baseline has too are its links already. Others are put behind those, in the
+            // order of the list; their parents may come later.
+            let mut next = links.len() as u32;
+            let places: Vec<u32> = list
+                .iter()
+                .map(|path| {
+                    path.twin.filter(|_| side == 1).unwrap_or_else(|| {
+                        next += 1;
+                        next - 1
+                    })
+                })
+                .collect();
+            for (path, place) in list.iter().zip(&places) {
+                if let Some(link) = links.get_mut(*place as usize) {
+                    link.sums[side] = path.total;
+                    continue;
+                }
+                let parent = path.parent.map(|p| &list[p as usize]);
+                let caller: &'a str = match (path.node.label.kind, parent) {
+                    (NodeKind::Work, Some(parent)) => &parent.node.label.service,
+                    _ => &path.node.label.service,
+                };
+                let mut sums = [PathCell::default(); 2];
+                sums[side] = path.total;
+                links.push(Link {
+                    node: path.node,
+                    sums,
+                    label: path.label,
+                    top: path.top,
+                    parent: path.parent.map(|p| places[p as usize]),
+                    caller,
+                });
             }
-        };
-        match mix {
-            Mix::One(top) => {
-                let places = self.of_top[*top as usize].iter();
-                places.for_each(|place| add(&self.links[*place as usize]));
-            }
-            Mix::All(_) => self.links.iter().for_each(add),
         }
-        all
+        Self { links }
     }
 
     /// The service that calls differently: at the link from the request down to this path where calls per call of the
@@ -107,8 +142,7 @@ impl<'a> Links<'a> {
         let mut caller = link.caller;
         let mut at = Some(link);
         while let Some(link) = at {
-            let parent = link.parent.and_then(|p| self.places.get(&p));
-            let parent = parent.map(|place| &self.links[*place as usize]);
+            let parent = link.parent.map(|place| &self.links[place as usize]);
             let ratio = [0, 1].map(|side| {
                 let above = parent.map_or(0.0, |p: &Link<'_>| p.sums[side].calls);
                 (above > 0.0).then(|| link.sums[side].calls / above)

@@ -23,6 +23,7 @@ use self::owner::Owners;
 use self::shift::Shift;
 pub(super) use self::structure::Branch;
 use self::told::{attribution, culprit};
+use super::compare::side_by_side;
 use super::paths::Paths;
 use super::side::{Side, SideFacts};
 use crate::paths::{Label, NodeKind};
@@ -110,12 +111,17 @@ pub(super) fn rank(
     baseline: &SideFacts<'_>,
     candidate: &SideFacts<'_>,
 ) -> Ranking {
-    let ledger = ledger::build(paths, baseline, candidate);
-    let (branches, replaced) = structure::changes(paths);
+    // The ledger takes about as long as the rest.
+    let (ledger, (mut suspects, (branches, replaced), bands)) = side_by_side(
+        || ledger::build(paths, baseline, candidate),
+        || {
+            let mut suspects: BTreeMap<String, Suspect<'_>> = BTreeMap::new();
+            add_slowness(&mut suspects, baseline, candidate);
+            (suspects, structure::changes(paths), tail::bands(paths))
+        },
+    );
     let failing = failures::rises(paths, &replaced);
     let owners = Owners::of(baseline.facts, candidate.facts, replaced);
-    let mut suspects: BTreeMap<String, Suspect<'_>> = BTreeMap::new();
-    add_slowness(&mut suspects, baseline, candidate);
     add_structure(&mut suspects, &branches, baseline);
     for failing in &failing {
         let owner = owner::by_default(&failing.label);
@@ -144,7 +150,6 @@ pub(super) fn rank(
         .collect();
     culprits.sort_by(|a, b| b.score.total_cmp(&a.score));
     course::note(&mut culprits, baseline.facts, candidate.facts);
-    let bands = tail::bands(paths);
     Ranking {
         culprits,
         attribution: attribution(&ledger, bands),
@@ -162,8 +167,8 @@ fn add_slowness(
             continue;
         };
         let samples = Side::new(baseline, group)
-            .sample()
-            .zip(Side::new(candidate, other).sample());
+            .pooled_sample()
+            .zip(Side::new(candidate, other).pooled_sample());
         let Some(shift) = samples.and_then(|(a, b)| Shift::between(&a, &b)) else {
             continue;
         };

@@ -60,32 +60,42 @@ impl Change {
     }
 }
 
-/// What changed about how requests are made up.
-pub(super) fn compare(
-    paths: &Paths<'_>,
-    sides: [&Facts; 2],
-    branches: &[Branch],
-    policy: &Policy,
-) -> StructureDiff {
-    let mut changes = Vec::new();
-    for mut found in [
-        links::changes(paths, sides, &policy.values),
-        counts::changes(paths),
-        branches.iter().filter_map(more_or_less_often).collect(),
-    ] {
-        found.sort_by(|x, y| x.p.unwrap_or(0.0).total_cmp(&y.p.unwrap_or(0.0)));
-        changes.append(&mut found);
+/// What the paths alone say of how requests are made up.
+pub(super) struct Found {
+    links: Vec<Change>,
+    counts: Vec<Change>,
+    shifts: Vec<BranchingShift>,
+}
+
+impl Found {
+    /// In the paths of both sides.
+    pub(super) fn of(paths: &Paths<'_>, sides: [&Facts; 2], policy: &Policy) -> Self {
+        Self {
+            links: links::changes(paths, sides, &policy.values),
+            counts: counts::changes(paths),
+            shifts: branching::shifts(paths, sides),
+        }
     }
-    let mut changes = once_each(changes);
-    changes.sort_by(|x, y| {
-        let p = |c: &Change| c.p.unwrap_or(0.0);
-        p(x).total_cmp(&p(y))
-            .then_with(|| (x.kind, &x.parent, &x.child).cmp(&(y.kind, &y.parent, &y.child)))
-    });
-    changes.truncate(LISTED);
-    StructureDiff {
-        changes: changes.into_iter().map(Change::told).collect(),
-        branching: branching::shifts(paths, sides),
+
+    /// What changed about how requests are made up, given also which calls are made more or less often.
+    pub(super) fn told(self, branches: &[Branch]) -> StructureDiff {
+        let branches = branches.iter().filter_map(more_or_less_often);
+        let mut changes = Vec::new();
+        for mut found in [self.links, self.counts, branches.collect()] {
+            found.sort_by(|x, y| x.p.unwrap_or(0.0).total_cmp(&y.p.unwrap_or(0.0)));
+            changes.append(&mut found);
+        }
+        let mut changes = once_each(changes);
+        changes.sort_by(|x, y| {
+            let p = |c: &Change| c.p.unwrap_or(0.0);
+            p(x).total_cmp(&p(y))
+                .then_with(|| (x.kind, &x.parent, &x.child).cmp(&(y.kind, &y.parent, &y.child)))
+        });
+        changes.truncate(LISTED);
+        StructureDiff {
+            changes: changes.into_iter().map(Change::told).collect(),
+            branching: self.shifts,
+        }
     }
 }
 
