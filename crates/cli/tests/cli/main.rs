@@ -9,6 +9,7 @@ mod bad_times;
 #[cfg(test)]
 mod compat;
 #[cfg(test)]
+mod evidence;
 mod fail_on;
 #[cfg(test)]
 mod formats;
