@@ -35,23 +35,15 @@ pub fn compare(baseline: &Facts, candidate: &Facts, policy: &Policy) -> Diff {
         policy,
         rates_are_comparable: header::rates_are_comparable(baseline, candidate),
     };
-    // Calls and groups do not depend on each other.
-    let calls = || {
-        let paths = Paths::of([baseline.paths(), candidate.paths()]);
-        let sides = [baseline, candidate];
-        let (ranking, structure) = side_by_side(
-            || culprits::rank(&paths, &context.baseline, &context.candidate),
-            || structure::Found::of(&paths, sides, policy),
-        );
-        let structure = structure.told(&ranking.branches);
-        (ranking, structure)
-    };
-    let ((ranking, structure), groups) = side_by_side(calls, || context.groups());
+    let paths = Paths::of([baseline.paths(), candidate.paths()]);
+    let ranking = culprits::rank(&paths, &context.baseline, &context.candidate);
+    let found = structure::Found::of(&paths, [baseline, candidate], policy);
+    let structure = found.told(&ranking.branches);
     let Groups {
         keys,
         left_out,
         graph,
-    } = groups;
+    } = context.groups();
     let quality = header::build(baseline, candidate, persistence, &keys);
     let findings = findings::collect(&keys, quality.can_confirm);
     let Ranking {
@@ -75,22 +67,6 @@ pub fn compare(baseline: &Facts, candidate: &Facts, policy: &Policy) -> Diff {
         requests: strata(baseline, candidate),
         traces: Vec::new(),
     }
-}
-
-/// Both results, computed at the same time.
-pub(super) fn side_by_side<A: Send, B>(
-    a: impl FnOnce() -> A + Send,
-    b: impl FnOnce() -> B,
-) -> (A, B) {
-    std::thread::scope(|scope| {
-        let a = scope.spawn(a);
-        let b = b();
-        let a = a.join();
-        (
-            a.unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-            b,
-        )
-    })
 }
 
 /// What is said of groups.

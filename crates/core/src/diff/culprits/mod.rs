@@ -23,7 +23,6 @@ use self::owner::Owners;
 use self::shift::Shift;
 pub(super) use self::structure::Branch;
 use self::told::{attribution, culprit};
-use super::compare::side_by_side;
 use super::paths::Paths;
 use super::side::{Side, SideFacts};
 use crate::paths::{Label, NodeKind};
@@ -111,15 +110,11 @@ pub(super) fn rank(
     baseline: &SideFacts<'_>,
     candidate: &SideFacts<'_>,
 ) -> Ranking {
-    // The ledger takes about as long as the rest.
-    let (ledger, (mut suspects, (branches, replaced), bands)) = side_by_side(
-        || ledger::build(paths, baseline, candidate),
-        || {
-            let mut suspects: BTreeMap<String, Suspect<'_>> = BTreeMap::new();
-            add_slowness(&mut suspects, baseline, candidate);
-            (suspects, structure::changes(paths), tail::bands(paths))
-        },
-    );
+    let ledger = ledger::build(paths, baseline, candidate);
+    let bands = tail::bands(paths);
+    let (branches, replaced) = structure::changes(paths);
+    let mut suspects: BTreeMap<String, Suspect<'_>> = BTreeMap::new();
+    add_slowness(&mut suspects, baseline, candidate);
     let failing = failures::rises(paths, &replaced);
     let owners = Owners::of(baseline.facts, candidate.facts, replaced);
     add_structure(&mut suspects, &branches, baseline);
