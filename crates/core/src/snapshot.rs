@@ -22,6 +22,15 @@ pub enum Scope {
     Match,
 }
 
+/// What becomes of a trace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pick {
+    Taken,
+    NotMatching,
+    /// It matches, and has a span that keeps it out.
+    KeptOut,
+}
+
 /// Which traces and spans are taken.
 #[derive(Debug, Clone, Default)]
 pub struct Selection {
@@ -72,9 +81,14 @@ impl Selection {
     }
 
     /// Whether a trace is taken, given its spans.
-    pub(crate) fn picks(&self, mut spans: impl Iterator<Item = SpanRef> + Clone) -> bool {
-        let matches = self.takes_all() || spans.clone().any(|span| self.matches(span));
-        matches && !(self.scope == Scope::Trace && spans.any(|span| self.excludes(span)))
+    pub(crate) fn pick(&self, mut spans: impl Iterator<Item = SpanRef> + Clone) -> Pick {
+        if !self.takes_all() && !spans.clone().any(|span| self.matches(span)) {
+            Pick::NotMatching
+        } else if self.scope == Scope::Trace && spans.any(|span| self.excludes(span)) {
+            Pick::KeptOut
+        } else {
+            Pick::Taken
+        }
     }
 
     fn takes_all(&self) -> bool {
@@ -219,12 +233,13 @@ pub fn take_part(
     let mut excluded_traces = 0;
     for spans in index.part(part, parts) {
         let mut refs = spans.iter().copied();
-        if !selection.takes_all() && !refs.clone().any(|span| selection.matches(span)) {
-            continue;
-        }
-        if selection.scope == Scope::Trace && refs.clone().any(|span| selection.excludes(span)) {
-            excluded_traces += 1;
-            continue;
+        match selection.pick(refs.clone()) {
+            Pick::Taken => {}
+            Pick::NotMatching => continue,
+            Pick::KeptOut => {
+                excluded_traces += 1;
+                continue;
+            }
         }
         let trace = assembler.assemble(batches, &mut refs);
         match selection.scope {

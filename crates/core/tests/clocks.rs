@@ -11,12 +11,12 @@ use std::time::Duration;
 
 use tracediff_core::diff::{Policy, compare};
 use tracediff_core::facts::{Facts, Plan};
-use tracediff_core::model::{Slicing, SpanBatch, slice_length_ns};
+use tracediff_core::model::SpanBatch;
 use tracediff_core::paths::{Clocks, NodeKind};
-use tracediff_core::snapshot::{Selection, estimate_clocks, occupied_time, take};
+use tracediff_core::snapshot::{Selection, estimate_clocks, take};
 use tracediff_core::trace::TraceIndex;
 use tracediff_simulate::{Settings, simulate};
-use tracediff_testkit::Traces;
+use tracediff_testkit::{Traces, plan_of};
 
 /// The shop for three minutes, its clocks off by so much.
 fn shop(clock_skew_us: f64) -> Vec<SpanBatch> {
@@ -28,26 +28,15 @@ fn shop(clock_skew_us: f64) -> Vec<SpanBatch> {
     simulate(&settings).unwrap()
 }
 
-/// The plan for all of these batches.
-fn plan(batches: &[SpanBatch]) -> Plan {
-    let ranges = occupied_time(batches).ranges();
-    Plan {
-        slicing: Slicing::cut(&ranges, slice_length_ns(&ranges, &ranges)),
-        group_by: Vec::new(),
-        paths: true,
-        clocks: None,
-    }
-}
-
 fn estimated(batches: &[SpanBatch]) -> Option<Arc<Clocks>> {
-    let slicing = plan(batches).slicing;
+    let slicing = plan_of(batches).slicing;
     estimate_clocks(batches, &TraceIndex::build(batches), &slicing)
 }
 
 fn facts(batches: &[SpanBatch], clocks: Option<Arc<Clocks>>) -> Facts {
     let plan = Plan {
         clocks,
-        ..plan(batches)
+        ..plan_of(batches)
     };
     take(batches, &plan, &Selection::default()).facts
 }

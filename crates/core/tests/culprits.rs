@@ -7,22 +7,16 @@
 
 use tracediff_core::diff::{Confidence, Diff, Policy, Verdict, compare};
 use tracediff_core::facts::{Facts, KeyRole, Plan};
-use tracediff_core::model::{Slicing, SpanBatch, slice_length_ns};
+use tracediff_core::model::SpanBatch;
 use tracediff_core::paths::NodeKind;
-use tracediff_core::snapshot::{Selection, occupied_time, take};
+use tracediff_core::snapshot::{Selection, take};
 use tracediff_simulate::{Incident, IncidentKind, Settings, Topology};
+use tracediff_testkit::plan_of;
 
 const MINUTES: f64 = 6.0;
 
 fn facts(batches: &[SpanBatch]) -> Facts {
-    let ranges = occupied_time(batches).ranges();
-    let plan = Plan {
-        slicing: Slicing::cut(&ranges, slice_length_ns(&ranges, &ranges)),
-        group_by: Vec::new(),
-        paths: true,
-        clocks: None,
-    };
-    take(batches, &plan, &Selection::default()).facts
+    take(batches, &plan_of(batches), &Selection::default()).facts
 }
 
 /// The shop before and after an incident.
@@ -188,12 +182,9 @@ fn facts_without_paths_name_nobody_and_say_nothing_of_the_mean() {
         ..Settings::default()
     };
     let batches = tracediff_simulate::simulate(&settings).unwrap();
-    let ranges = occupied_time(&batches).ranges();
     let plan = Plan {
-        slicing: Slicing::cut(&ranges, slice_length_ns(&ranges, &ranges)),
-        group_by: Vec::new(),
         paths: false,
-        clocks: None,
+        ..plan_of(&batches)
     };
     let facts = take(&batches, &plan, &Selection::default()).facts;
     let diff = compare(&facts, &facts, &Policy::default());

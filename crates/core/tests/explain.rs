@@ -13,10 +13,10 @@ use tracediff_core::explain::{
     AttributeValue, Explanation, answer, ask, named_traces, questions, whole_traces,
 };
 use tracediff_core::facts::{Facts, Plan};
-use tracediff_core::model::{Slicing, SpanBatch, slice_length_ns};
-use tracediff_core::snapshot::{Selection, occupied_time, take};
+use tracediff_core::model::SpanBatch;
+use tracediff_core::snapshot::{Selection, take};
 use tracediff_core::trace::TraceIndex;
-use tracediff_testkit::{Span, Traces, Value};
+use tracediff_testkit::{Span, Traces, Value, plan_of};
 
 /// Traces a side, one every tenth of a second.
 const TRACES: u64 = 4_000;
@@ -77,13 +77,7 @@ struct Side {
 impl Side {
     fn of(traces: &Traces) -> Self {
         let batches = vec![traces.batch()];
-        let ranges = occupied_time(&batches).ranges();
-        let plan = Plan {
-            slicing: Slicing::cut(&ranges, slice_length_ns(&ranges, &ranges)),
-            group_by: Vec::new(),
-            paths: true,
-            clocks: None,
-        };
+        let plan = plan_of(&batches);
         Self {
             index: TraceIndex::build(&batches),
             facts: take(&batches, &plan, &Selection::default()).facts,

@@ -9,25 +9,18 @@ use std::time::Duration;
 
 use tracediff_core::diff::StructureKind::{self, *};
 use tracediff_core::diff::{Diff, Policy, StructureDiff, compare};
-use tracediff_core::facts::{Facts, Plan};
-use tracediff_core::model::{Slicing, SpanBatch, slice_length_ns};
-use tracediff_core::snapshot::{Selection, occupied_time, take};
+use tracediff_core::facts::Facts;
+use tracediff_core::model::SpanBatch;
+use tracediff_core::snapshot::{Selection, take};
 use tracediff_simulate::{Incident, IncidentKind, Settings, Topology};
-use tracediff_testkit::Traces;
+use tracediff_testkit::{Traces, plan_of};
 
 const MINUTES: f64 = 6.0;
 /// Traces a side, one a second.
 const TRACES: u64 = 120;
 
 fn facts(batches: &[SpanBatch]) -> Facts {
-    let ranges = occupied_time(batches).ranges();
-    let plan = Plan {
-        slicing: Slicing::cut(&ranges, slice_length_ns(&ranges, &ranges)),
-        group_by: Vec::new(),
-        paths: true,
-        clocks: None,
-    };
-    take(batches, &plan, &Selection::default()).facts
+    take(batches, &plan_of(batches), &Selection::default()).facts
 }
 
 fn diff(sides: [&[SpanBatch]; 2]) -> Diff {

@@ -2,8 +2,10 @@
 //!
 //! Everything here panics with a clear message where a test is written wrongly; nothing here is for production code.
 
+pub mod plan;
 pub mod sandbox;
 pub mod traces;
 
+pub use plan::plan_of;
 pub use sandbox::{Output, Sandbox};
 pub use traces::{Span, Traces, Value};

@@ -3,9 +3,9 @@
 
 use std::borrow::Cow;
 
-use tracediff_core::model::{SpanBatch, SpanBatchBuilder, ValueRef};
+use tracediff_core::model::{KIND_NAMES, SpanBatch, SpanBatchBuilder, ValueRef};
 
-use crate::json::scalar::{KINDS, kind_of_name, status_of_name};
+use crate::json::scalar::{kind_of_name, status_of_name};
 
 const KIND: &str = "span.kind";
 const STATUS_CODE: &str = "otel.status_code";
@@ -69,7 +69,7 @@ impl<'a> TagFields<'a> {
 /// The tag that tells a row's kind.
 pub(crate) fn kind_tag(batch: &SpanBatch, row: usize) -> Option<(&'static str, &'static str)> {
     let kind = usize::from(batch.kind(row));
-    (kind > 0).then(|| (KIND, KINDS.get(kind).copied().unwrap_or(KINDS[0])))
+    (kind > 0).then(|| (KIND, KIND_NAMES.get(kind).copied().unwrap_or(KIND_NAMES[0])))
 }
 
 /// The tags that tell a row's status and trace state. Its scope is told by the scope's attributes.

@@ -43,7 +43,7 @@ pub fn compare(baseline: &Facts, candidate: &Facts, policy: &Policy) -> Diff {
         keys,
         left_out,
         graph,
-    } = context.groups();
+    } = context.groups(&paths);
     let quality = header::build(baseline, candidate, persistence, &keys);
     let findings = findings::collect(&keys, quality.can_confirm);
     let Ranking {
@@ -113,7 +113,7 @@ struct Context<'a> {
 }
 
 impl Context<'_> {
-    fn groups(&self) -> Groups {
+    fn groups(&self, paths: &Paths<'_>) -> Groups {
         let sides = [&self.baseline, &self.candidate];
         let all = sides.map(|side| side.facts.keys());
         let names: BTreeSet<&String> = all.iter().flat_map(|keys| keys.keys()).collect();
@@ -132,7 +132,7 @@ impl Context<'_> {
         for role in [KeyRole::EntryPoint, KeyRole::GroupBy, KeyRole::Scanned] {
             family::judge(&mut keys, role, self.policy.max_q);
         }
-        mix::discount(&mut keys, sides, self.policy);
+        mix::discount(&mut keys, paths, sides, self.policy);
         let mut keys: Vec<KeyDiff> = keys.into_iter().map(|key| key.diff).collect();
         keys.sort_by(|a, b| key_order(a).cmp(&key_order(b)));
         Groups {

@@ -8,12 +8,13 @@ use std::collections::BTreeMap;
 use super::document::{Aspect, GroupDiff, Verdict};
 use super::errors::pooled_design_effect;
 use super::family::{OpenKeyDiff, correct_again, is_change};
+use super::paths::{PathAt, Paths};
 use super::policy::Policy;
 use super::side::{Side, SideFacts};
 use super::standard::{Change, Part, split};
 use crate::facts::cell::Cell;
 use crate::facts::{ENDPOINT, Group, Key, KeyRole, OPERATION, SERVICE};
-use crate::paths::{Label, NodeKind, PathCell, PathId, PathNode, normalized};
+use crate::paths::{Label, PathCell, normalized};
 use crate::stats::ratio::Ratio;
 use crate::stats::{Test, Variance};
 
@@ -27,8 +28,13 @@ const MIN_KNOWN: f64 = 0.9;
 /// Takes back the verdicts of groups of services and operations whose change is one of the mix, then those of
 /// attributes where nothing that is left says the same as they do. What stays is corrected again, because what was
 /// taken back no longer counts as found.
-pub(super) fn discount(keys: &mut [OpenKeyDiff], sides: [&SideFacts<'_>; 2], policy: &Policy) {
-    let parts = Parts::of(sides);
+pub(super) fn discount(
+    keys: &mut [OpenKeyDiff],
+    paths: &Paths<'_>,
+    sides: [&SideFacts<'_>; 2],
+    policy: &Policy,
+) {
+    let parts = Parts { sides, paths };
     let mut mix_moved = calls_moved(keys);
     for key in keys.iter_mut().filter(|key| has_parts(key)) {
         for group in &mut key.diff.groups {
@@ -96,22 +102,10 @@ fn calls_moved(keys: &[OpenKeyDiff]) -> bool {
 /// What groups of services and operations are made of: call paths, or operations where the paths are others.
 struct Parts<'a> {
     sides: [&'a SideFacts<'a>; 2],
-    paths: BTreeMap<PathId, [Option<&'a PathNode>; 2]>,
+    paths: &'a Paths<'a>,
 }
 
-impl<'a> Parts<'a> {
-    fn of(sides: [&'a SideFacts<'a>; 2]) -> Self {
-        let mut paths: BTreeMap<PathId, [Option<&'a PathNode>; 2]> = BTreeMap::new();
-        for (side, facts) in sides.iter().enumerate() {
-            for (id, node) in facts.facts.paths().nodes() {
-                if !matches!(node.label.kind, NodeKind::Request | NodeKind::Fragment) {
-                    paths.entry(*id).or_default()[side] = Some(node);
-                }
-            }
-        }
-        Self { sides, paths }
-    }
-
+impl Parts<'_> {
     /// Looks at a change again and takes it back if it is one of the mix; not where that cannot be told.
     fn discount(&self, key: &str, group: &mut GroupDiff, aspect: Aspect) -> bool {
         let verdict = group.judgement(aspect).map(|judgement| judgement.verdict);
@@ -148,14 +142,14 @@ impl<'a> Parts<'a> {
 
     /// The call paths of a group.
     fn paths(&self, key: &str, value: &str, aspect: Aspect) -> Vec<[Part; 2]> {
-        let nodes = self.paths.values().filter(|[a, b]| {
-            let node = a.or(*b);
-            node.is_some_and(|node| is_in(&node.label, key, value))
+        let of_group = self.paths.each().filter(|[a, b]| {
+            let path = a.or(*b);
+            path.is_some_and(|path| path.is_inside() && is_in(&path.node.label, key, value))
         });
-        let part = |node: &Option<&PathNode>| {
-            node.map_or_else(Part::default, |node| part_of_path(node, aspect))
+        let part = |path: Option<&PathAt<'_>>| {
+            path.map_or_else(Part::default, |path| part_of_path(path, aspect))
         };
-        nodes.map(|sides| sides.each_ref().map(part)).collect()
+        of_group.map(|sides| sides.map(part)).collect()
     }
 
     /// The operations of a group, each in its service: a new span around others moves them to other paths, and a
@@ -229,14 +223,15 @@ fn is_comparable(change: &Change, group: &GroupDiff) -> bool {
     is_known && change.common[0].max(change.common[1]) >= MIN_COMMON
 }
 
-fn part_of_path(node: &PathNode, aspect: Aspect) -> Part {
+fn part_of_path(path: &PathAt<'_>, aspect: Aspect) -> Part {
     let measured = |cell: &PathCell| match aspect {
         Aspect::Errors => cell.errors,
         _ => cell.duration_ns,
     };
-    let slices = node.cells.iter().filter(|(_, cell)| cell.traces > 0);
+    let cells = path.node.cells.iter();
+    let slices = cells.filter(|(_, cell)| cell.traces > 0);
     let slices = slices.map(|(slice, cell)| (*slice as usize, cell.calls, measured(cell)));
-    let total = node.total();
+    let total = &path.total;
     // Per trace, as if each had the mean number of calls.
     let mean = total.duration_ns / total.weight;
     let spread = (total.duration_squared / total.weight_squared - mean * mean).max(0.0);

@@ -89,6 +89,19 @@ impl<'a> Paths<'a> {
         Some(&self.sides[side][path.parent? as usize])
     }
 
+    /// All paths by id: the baseline's and the candidate's.
+    pub(super) fn each(&self) -> impl Iterator<Item = [Option<&PathAt<'a>>; 2]> {
+        let [mut a, mut b] = self.sides.each_ref().map(|side| side.iter().peekable());
+        std::iter::from_fn(move || {
+            let first = a.peek().map(|p| p.id).into_iter();
+            let first = first.chain(b.peek().map(|p| p.id)).min()?;
+            Some([
+                a.next_if(|path| path.id == first),
+                b.next_if(|path| path.id == first),
+            ])
+        })
+    }
+
     /// The paths that both sides have: the baseline's and the candidate's.
     pub(super) fn pairs(&self) -> impl Iterator<Item = [&PathAt<'a>; 2]> {
         let [a, b] = &self.sides;

@@ -9,7 +9,7 @@ use super::question::{Badness, Question, Subject};
 use crate::facts::{Plan, SERVICE};
 use crate::model::{Origin, SpanBatch, TraceId};
 use crate::paths::{Label, PathBuilder};
-use crate::snapshot::Selection;
+use crate::snapshot::{Pick, Selection};
 use crate::trace::{Assembler, SpanRef, Trace, TraceIndex, trace_hash};
 
 /// Traces that are kept for a question on each side.
@@ -138,7 +138,7 @@ pub fn ask(
             continue;
         }
         let mut refs = spans.iter().copied();
-        if !selection.picks(refs.clone()) {
+        if selection.pick(refs.clone()) != Pick::Taken {
             continue;
         }
         asking.observe(&assembler.assemble(batches, &mut refs));

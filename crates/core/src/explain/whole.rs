@@ -4,18 +4,9 @@ use std::collections::BTreeMap;
 
 use super::document::{WholeAttribute, WholeSpan, WholeTrace};
 use crate::facts::Plan;
-use crate::model::SpanBatch;
+use crate::model::{KIND_NAMES, SpanBatch};
 use crate::paths::PathBuilder;
 use crate::trace::{Assembler, Trace, TraceIndex};
-
-const KINDS: [&str; 6] = [
-    "unspecified",
-    "internal",
-    "server",
-    "client",
-    "producer",
-    "consumer",
-];
 
 /// The traces with these ids among the batches of one side, by id.
 pub fn whole_traces(
@@ -54,7 +45,9 @@ fn whole(trace: &Trace<'_>, paths: &PathBuilder, id: String, side: &'static str)
             parent_span_id: batch.parent_span_id(row).map(|parent| parent.to_string()),
             service: text(batch.service().text(row)),
             operation: text(batch.operation().text(row)),
-            kind: KINDS.get(usize::from(span.kind)).unwrap_or(&KINDS[0]),
+            kind: KIND_NAMES
+                .get(usize::from(span.kind))
+                .unwrap_or(&KIND_NAMES[0]),
             is_error: span.is_error,
             start_ns: span.start_ns.to_string(),
             duration_ns: span.duration_ns,

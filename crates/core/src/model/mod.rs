@@ -17,6 +17,6 @@ pub use builder::{
     MAX_REQUEST_BYTES, Mark, Oddities, SpanBatchBuilder, SpanCore, TooLarge, UNKNOWN_SERVICE,
 };
 pub use ids::{IdError, SpanId, TraceId};
-pub use schema::{EXCEPTION_TYPE, SERVICE_NAME, SchemaError};
+pub use schema::{EXCEPTION_TYPE, KIND_NAMES, SERVICE_NAME, SchemaError};
 pub use value::{Attribute, Origin, ValueRef, ValueType, base64_text, double_text};
 pub use window::{EmptyWindow, OccupiedTime, RANGE_GAP_NS, Slicing, Window, slice_length_ns};

@@ -12,6 +12,16 @@ use thiserror::Error;
 use super::nested::{attributes_type, dictionary_type, events_type, links_type, timestamp_type};
 use super::value::{Origin, ValueType};
 
+/// Names of span kinds by OpenTelemetry's number.
+pub const KIND_NAMES: [&str; 6] = [
+    "unspecified",
+    "internal",
+    "server",
+    "client",
+    "producer",
+    "consumer",
+];
+
 /// The resource attribute that becomes the `service` column.
 pub const SERVICE_NAME: &str = "service.name";
 /// The event attribute that also becomes an attribute of its span.

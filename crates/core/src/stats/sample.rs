@@ -45,12 +45,8 @@ impl Sample {
         slices: impl Iterator<Item = &'a Histogram> + Clone,
         clustering: Clustering,
     ) -> Option<Self> {
-        let (lowest, highest) = slices
-            .clone()
-            .filter_map(Histogram::range)
-            .reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))?;
+        let (lowest, mut counts) = no_counts(slices.clone())?;
         let place = |bucket: i16| usize::from((bucket - lowest) as u16);
-        let mut counts = vec![0.0; place(highest) + 1];
         let of_slice = |histogram: &Histogram| {
             let first = place(histogram.range()?.0);
             let own: Vec<f64> = histogram.weights().collect();
@@ -72,12 +68,8 @@ impl Sample {
         slices: impl Iterator<Item = &'a Histogram> + Clone,
         clustering: Clustering,
     ) -> Option<Self> {
-        let (lowest, highest) = slices
-            .clone()
-            .filter_map(Histogram::range)
-            .reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))?;
+        let (lowest, mut counts) = no_counts(slices.clone())?;
         let place = |bucket: i16| usize::from((bucket - lowest) as u16);
-        let mut counts = vec![0.0; place(highest) + 1];
         for histogram in slices {
             if let Some((first, _)) = histogram.range() {
                 let sums = counts[place(first)..].iter_mut();
@@ -242,6 +234,15 @@ impl Sample {
         let (low, high) = (upper_limit_ns(bucket - 1), upper_limit_ns(bucket));
         low * (high / low).powf(inside)
     }
+}
+
+/// The lowest bucket of some histograms, and a 0 for every bucket from there to the highest; `None` where all are empty.
+fn no_counts<'a>(histograms: impl Iterator<Item = &'a Histogram>) -> Option<(i16, Vec<f64>)> {
+    let (lowest, highest) = histograms
+        .filter_map(Histogram::range)
+        .reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))?;
+    let buckets = usize::from((highest - lowest) as u16) + 1;
+    Some((lowest, vec![0.0; buckets]))
 }
 
 /// Lanes that sums are kept in, so that a processor can add them side by side.

@@ -6,6 +6,7 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::de::{self, Deserializer, Visitor};
+use tracediff_core::model::KIND_NAMES;
 
 /// An unsigned integer; the text says what it is.
 #[derive(Debug, Clone, Copy)]
@@ -200,21 +201,11 @@ pub(crate) fn kind_of_name(name: &str) -> u8 {
         Some(prefix) if prefix.eq_ignore_ascii_case("SPAN_KIND_") => &name[10..],
         _ => name,
     };
-    KINDS
+    KIND_NAMES
         .iter()
         .position(|kind| suffix.eq_ignore_ascii_case(kind))
         .map_or(0, |index| index as u8)
 }
-
-/// Names of span kinds by OpenTelemetry's number, as tags have them.
-pub(crate) const KINDS: [&str; 6] = [
-    "unspecified",
-    "internal",
-    "server",
-    "client",
-    "producer",
-    "consumer",
-];
 
 /// The number of a status from its name, with or without `STATUS_CODE_` and in any case; 0 for any other name.
 pub(crate) fn status_of_name(name: &str) -> u8 {
