@@ -81,7 +81,7 @@ fn clocks_that_are_right_are_left_alone() {
 fn moved_ns(a: &Facts, b: &Facts) -> f64 {
     let (a, b) = (a.paths().nodes(), b.paths().nodes());
     let of = |node: Option<&tracediff_core::paths::PathNode>| {
-        node.map_or(0.0, |node| node.total().critical_ns)
+        node.map_or(0.0, |node| node.total.critical_ns)
     };
     let ids = a.keys().chain(b.keys().filter(|id| !a.contains_key(*id)));
     ids.map(|id| (of(a.get(id)) - of(b.get(id))).abs()).sum()
@@ -123,8 +123,8 @@ fn every_nanosecond_stays_in_the_call_tree() {
         let parts = nodes
             .values()
             .filter(|n| n.top == *id && n.is_awaited && n.label.kind != NodeKind::Request);
-        let critical: f64 = parts.map(|n| n.total().critical_ns).sum();
-        let whole = request.total().duration_ns;
+        let critical: f64 = parts.map(|n| n.total.critical_ns).sum();
+        let whole = request.total.duration_ns;
         assert!((critical - whole).abs() <= 1e-9 * whole);
     }
     // In the shop every call has a client span with room around its answer, so clocks cannot move any of its time.

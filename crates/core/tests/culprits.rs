@@ -47,8 +47,8 @@ fn check_sums(sides: &[Facts; 2], diff: &Diff) {
             let parts = nodes
                 .values()
                 .filter(|n| n.top == *id && n.is_awaited && n.label.kind != NodeKind::Request);
-            let critical: f64 = parts.map(|n| n.total().critical_ns).sum();
-            let whole = request.total().duration_ns;
+            let critical: f64 = parts.map(|n| n.total.critical_ns).sum();
+            let whole = request.total.duration_ns;
             assert!(
                 (critical - whole).abs() <= 1e-9 * whole,
                 "{:?}",

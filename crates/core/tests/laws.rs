@@ -115,7 +115,7 @@ proptest! {
         let begun: u64 = graph.nodes.iter().map(|n| calls(&n.comparison) - incoming(n)).sum();
         // Everything that begins is the root of a trace or of a fragment, and each of these is a top of the call tree.
         let is_top = |node: &&PathNode| node.parent.is_none();
-        let tops: u64 = facts.paths().nodes().values().filter(is_top).map(|node| node.total().spans).sum();
+        let tops: u64 = facts.paths().nodes().values().filter(is_top).map(|node| node.total.spans).sum();
         prop_assert_eq!(begun, tops);
         for node in graph.nodes.iter().filter(|n| n.is_dependency) {
             prop_assert_eq!(calls(&node.comparison), incoming(node), "{}", &node.name);

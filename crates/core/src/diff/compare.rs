@@ -1,11 +1,10 @@
 //! The comparison: two facts and a policy in, a diff out. Pure.
 
-use std::collections::BTreeSet;
-
 use super::culprits::Ranking;
 use super::document::{DOCUMENT_VERSION, Diff, GroupDiff, KeyDiff, LeftOut, RateDiff, Sides};
 use super::family::OpenKeyDiff;
 use super::graph::GraphDiff;
+use super::join::joined;
 use super::judge::Evidence;
 use super::paths::Paths;
 use super::policy::Policy;
@@ -116,11 +115,10 @@ impl Context<'_> {
     fn groups(&self, paths: &Paths<'_>) -> Groups {
         let sides = [&self.baseline, &self.candidate];
         let all = sides.map(|side| side.facts.keys());
-        let names: BTreeSet<&String> = all.iter().flat_map(|keys| keys.keys()).collect();
         let mut left_out = Vec::new();
         let mut keys: Vec<OpenKeyDiff> = Vec::new();
-        for name in names {
-            let sides = Sides::from(all.map(|keys| keys.get(name)));
+        for (name, sides) in joined(all.map(|keys| keys.iter())) {
+            let sides = Sides::from(sides);
             match reason_to_leave_out(&sides) {
                 Some(reason) => left_out.push(LeftOut {
                     key: name.clone(),
@@ -159,8 +157,8 @@ impl Context<'_> {
         let mut groups = Vec::new();
         let mut evidence = Vec::new();
         if let (Some(a), Some(b)) = (sides.baseline, sides.candidate) {
-            for (value, group) in &a.groups {
-                if let Some(other) = b.groups.get(value) {
+            for (value, sides) in joined([a.groups.iter(), b.groups.iter()]) {
+                if let [Some(group), Some(other)] = sides {
                     let sides = (
                         Side::new(&self.baseline, group),
                         Side::new(&self.candidate, other),

@@ -14,7 +14,7 @@ use super::side::{Side, SideFacts};
 use super::standard::{Change, Part, split};
 use crate::facts::cell::Cell;
 use crate::facts::{ENDPOINT, Group, Key, KeyRole, OPERATION, SERVICE};
-use crate::paths::{Label, PathCell, normalized};
+use crate::paths::{Label, PathSum, normalized};
 use crate::stats::ratio::Ratio;
 use crate::stats::{Test, Variance};
 
@@ -224,14 +224,15 @@ fn is_comparable(change: &Change, group: &GroupDiff) -> bool {
 }
 
 fn part_of_path(path: &PathAt<'_>, aspect: Aspect) -> Part {
-    let measured = |cell: &PathCell| match aspect {
-        Aspect::Errors => cell.errors,
-        _ => cell.duration_ns,
+    let measured = match aspect {
+        Aspect::Errors => PathSum::Errors,
+        _ => PathSum::DurationNs,
     };
-    let cells = path.node.cells.iter();
-    let slices = cells.filter(|(_, cell)| cell.traces > 0);
-    let slices = slices.map(|(slice, cell)| (*slice as usize, cell.calls, measured(cell)));
-    let total = &path.total;
+    let slices = &path.node.slices;
+    let measured = slices.series(measured).iter();
+    let slices = slices.each(PathSum::Calls).zip(measured);
+    let slices = slices.map(|((slice, calls), measured)| (slice, calls, *measured));
+    let total = &path.node.total;
     // Per trace, as if each had the mean number of calls.
     let mean = total.duration_ns / total.weight;
     let spread = (total.duration_squared / total.weight_squared - mean * mean).max(0.0);

@@ -9,6 +9,7 @@ mod family;
 mod findings;
 mod graph;
 mod header;
+pub(crate) mod join;
 mod judge;
 mod latency;
 mod load;

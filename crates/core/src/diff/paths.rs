@@ -1,10 +1,13 @@
 //! The paths of both sides, with their labels and requests in numbers: whoever goes through twenty thousand paths
 //! several times should not compare names each time.
 
+use std::sync::Arc;
+
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-use crate::paths::{Label, NodeKind, PathCell, PathId, PathNode, PathTree};
+use super::join::joined;
+use crate::paths::{Label, NodeKind, PathId, PathNode, PathTree};
 
 /// The paths of both sides.
 pub(super) struct Paths<'a> {
@@ -20,8 +23,7 @@ pub(super) struct Paths<'a> {
 pub(super) struct PathAt<'a> {
     pub(super) id: PathId,
     pub(super) node: &'a PathNode,
-    /// The sums over all slices.
-    pub(super) total: PathCell,
+    pub(super) kind: NodeKind,
     /// Number of its label, and of its top.
     pub(super) label: u32,
     pub(super) top: u32,
@@ -34,52 +36,56 @@ pub(super) struct PathAt<'a> {
 impl PathAt<'_> {
     /// Whether it is a request.
     pub(super) fn is_request(&self) -> bool {
-        self.node.label.kind == NodeKind::Request
+        self.kind == NodeKind::Request
     }
 
     /// Whether it is neither a request nor a fragment, which stand for whole trees.
     pub(super) fn is_inside(&self) -> bool {
-        !matches!(self.node.label.kind, NodeKind::Request | NodeKind::Fragment)
+        !matches!(self.kind, NodeKind::Request | NodeKind::Fragment)
+    }
+
+    /// Whether the time that requests or fragments take can be spent there.
+    pub(super) fn takes_time(&self) -> bool {
+        self.node.is_awaited && self.is_inside()
     }
 }
 
 impl<'a> Paths<'a> {
     pub(super) fn of(trees: [&'a PathTree; 2]) -> Self {
-        let label_ids = trees.map(|tree| -> Vec<PathId> {
-            let nodes = tree.nodes().values();
-            nodes.map(|node| PathId::below(None, &node.label)).collect()
-        });
-        let all = || trees.iter().flat_map(|tree| tree.nodes());
-        let (labels, label_numbers) = numbered(
-            label_ids
-                .iter()
-                .flatten()
-                .zip(all())
-                .map(|(id, (_, node))| (*id, &node.label)),
+        let nodes = || trees.iter().flat_map(|tree| tree.nodes());
+        let labels = Numbers::of(nodes().map(|(_, node)| &node.label));
+        let tops = Numbers::of(
+            nodes()
+                .filter(|(_, node)| node.parent.is_none())
+                .map(|(_, node)| &node.label),
         );
-        let tops = all().filter(|(_, node)| node.parent.is_none());
-        let (tops, top_numbers) = numbered(tops.map(|(id, node)| (*id, &node.label)));
         let places = trees.map(|tree| -> HashMap<PathId, u32, FixedState> {
             let ids = tree.nodes().keys();
             (0..).zip(ids).map(|(place, id)| (*id, place)).collect()
         });
         let sides = [0, 1].map(|side| {
-            let place = |side: usize, id: &PathId| places[side].get(id).copied();
-            let path = |((id, node), label): ((&PathId, &'a PathNode), &PathId)| PathAt {
-                id: *id,
-                node,
-                total: node.total(),
-                label: label_numbers[label],
-                top: top_numbers[&node.top],
-                parent: node.parent.and_then(|parent| place(side, &parent)),
-                twin: place(1 - side, id),
-            };
-            let nodes = trees[side].nodes().iter();
-            nodes.zip(&label_ids[side]).map(path).collect()
+            let mut paths: Vec<PathAt<'_>> = Vec::with_capacity(trees[side].nodes().len());
+            for (id, node) in trees[side].nodes() {
+                paths.push(PathAt {
+                    id: *id,
+                    node,
+                    kind: node.label.kind,
+                    label: labels.number(&node.label),
+                    top: 0,
+                    parent: node.parent.and_then(|id| places[side].get(&id).copied()),
+                    twin: places[1 - side].get(id).copied(),
+                });
+            }
+            for place in 0..paths.len() {
+                let top = places[side].get(&paths[place].node.top);
+                let top = top.map_or(paths[place].node, |top| paths[*top as usize].node);
+                paths[place].top = tops.number(&top.label);
+            }
+            paths
         });
         Self {
-            labels,
-            tops,
+            labels: labels.labels,
+            tops: tops.labels,
             sides,
         }
     }
@@ -91,15 +97,8 @@ impl<'a> Paths<'a> {
 
     /// All paths by id: the baseline's and the candidate's.
     pub(super) fn each(&self) -> impl Iterator<Item = [Option<&PathAt<'a>>; 2]> {
-        let [mut a, mut b] = self.sides.each_ref().map(|side| side.iter().peekable());
-        std::iter::from_fn(move || {
-            let first = a.peek().map(|p| p.id).into_iter();
-            let first = first.chain(b.peek().map(|p| p.id)).min()?;
-            Some([
-                a.next_if(|path| path.id == first),
-                b.next_if(|path| path.id == first),
-            ])
-        })
+        let sides = self.sides.each_ref();
+        joined(sides.map(|side| side.iter().map(|path| (path.id, path)))).map(|(_, paths)| paths)
     }
 
     /// The paths that both sides have: the baseline's and the candidate's.
@@ -113,14 +112,35 @@ impl<'a> Paths<'a> {
     }
 }
 
-/// The labels by number, in order of their ids, and the numbers by id.
-fn numbered<'a>(
-    all: impl Iterator<Item = (PathId, &'a Label)>,
-) -> (Vec<&'a Label>, HashMap<PathId, u32, FixedState>) {
-    let mut labels: Vec<(PathId, &Label)> = all.collect();
-    labels.sort_unstable_by_key(|(id, _)| *id);
-    labels.dedup_by_key(|(id, _)| *id);
-    let numbers = (0..).zip(&labels).map(|(number, (id, _))| (*id, number));
-    let numbers = numbers.collect();
-    (labels.into_iter().map(|(_, l)| l).collect(), numbers)
+/// Labels by number, in order of their ids, and the numbers by where a tree keeps the label.
+struct Numbers<'a> {
+    labels: Vec<&'a Label>,
+    numbers: HashMap<*const Label, u32, FixedState>,
+}
+
+impl<'a> Numbers<'a> {
+    fn of(all: impl Iterator<Item = &'a Arc<Label>>) -> Self {
+        let mut kept: HashMap<*const Label, &'a Label, FixedState> = HashMap::default();
+        for label in all {
+            kept.entry(Arc::as_ptr(label)).or_insert(label);
+        }
+        let id = |label: &'a Label| (PathId::below(None, label), label);
+        let mut labels: Vec<(PathId, &Label)> = kept.into_values().map(id).collect();
+        labels.sort_unstable_by_key(|(id, _)| *id);
+        let mut numbers = HashMap::default();
+        let mut number = 0;
+        for (i, (id, label)) in labels.iter().enumerate() {
+            number += u32::from(i > 0 && labels[i - 1].0 != *id);
+            numbers.insert(std::ptr::from_ref(*label), number);
+        }
+        labels.dedup_by_key(|(id, _)| *id);
+        Self {
+            labels: labels.into_iter().map(|(_, label)| label).collect(),
+            numbers,
+        }
+    }
+
+    fn number(&self, label: &Arc<Label>) -> u32 {
+        self.numbers[&Arc::as_ptr(label)]
+    }
 }

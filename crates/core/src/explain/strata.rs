@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::document::RequestStratum;
 use crate::diff::Sides;
+use crate::diff::join::joined;
 use crate::facts::Facts;
-use crate::paths::{KEPT_PER_STRATUM, PathId, PathNode, SampledTrace, Stratum};
+use crate::paths::{KEPT_PER_STRATUM, PathNode, SampledTrace, Stratum};
 
 /// Types of requests that are told, by their weight.
 const REQUESTS: usize = 10;
@@ -23,17 +24,12 @@ struct Half {
 /// The strata of the most frequent types of requests. Bands are those of the baseline, to 9 % of a duration; of the
 /// candidate where the baseline has no such requests.
 pub fn strata(baseline: &Facts, candidate: &Facts) -> Vec<RequestStratum> {
-    let mut requests: BTreeMap<PathId, [Option<&PathNode>; 2]> = BTreeMap::new();
-    for (side, facts) in [baseline, candidate].into_iter().enumerate() {
-        for (id, node) in facts.paths().requests() {
-            requests.entry(*id).or_default()[side] = Some(node);
-        }
-    }
     let weight = |sides: &[Option<&PathNode>; 2]| -> f64 {
         let strata = sides.iter().flatten().flat_map(|node| &node.strata);
         strata.map(|s| s.weight).sum()
     };
-    let mut requests: Vec<[Option<&PathNode>; 2]> = requests.into_values().collect();
+    let requests = joined([baseline, candidate].map(|facts| facts.paths().requests()));
+    let mut requests: Vec<[Option<&PathNode>; 2]> = requests.map(|(_, sides)| sides).collect();
     requests.sort_by(|x, y| weight(y).total_cmp(&weight(x)));
     requests.truncate(REQUESTS);
     requests.iter().flat_map(of_request).collect()

@@ -285,7 +285,8 @@ impl FactsBuilder {
         let (paths, labels, items) = self.paths.map(PathBuilder::finish).unwrap_or_default();
         let graph = items.into_iter().zip(self.graph);
         let calls = self.calls.into_iter().map(OpenGroup::close);
-        let calls = labels.into_iter().zip(calls);
+        let labels = labels.into_iter().map(Arc::unwrap_or_clone);
+        let calls = labels.zip(calls);
         Facts {
             slicing: self.slicing,
             slice_traces: self.slice_traces,

@@ -87,14 +87,10 @@ impl Exemplars {
                 .ln()
                 .abs()
         };
-        let mut nearest = self.sampled.clone();
-        nearest.sort_by(|a, b| {
-            distance(a)
-                .total_cmp(&distance(b))
-                .then(by_hash(a).cmp(&by_hash(b)))
-        });
-        nearest.truncate(KEPT);
-        nearest
+        let sampled = self.sampled.iter();
+        let mut nearest: Vec<(f64, &Exemplar)> = sampled.map(|e| (distance(e), e)).collect();
+        nearest.sort_by(|(a, x), (b, y)| a.total_cmp(b).then(by_hash(x).cmp(&by_hash(y))));
+        nearest.iter().take(KEPT).map(|(_, e)| **e).collect()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Trace and span ids: fixed-size byte strings, shown as lower-case hex as OpenTelemetry does.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::str::FromStr;
 
 use thiserror::Error;
@@ -99,12 +99,11 @@ macro_rules! id {
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 const DIGITS: &[u8; 16] = b"0123456789abcdef";
-                for byte in self.0 {
-                    for digit in [byte >> 4, byte & 15] {
-                        f.write_char(char::from(DIGITS[usize::from(digit)]))?;
-                    }
+                let mut text = [0; 2 * $size];
+                for (pair, byte) in text.as_chunks_mut().0.iter_mut().zip(self.0) {
+                    *pair = [byte >> 4, byte & 15].map(|digit| DIGITS[usize::from(digit)]);
                 }
-                Ok(())
+                f.write_str(std::str::from_utf8(&text).unwrap_or_default())
             }
         }
 

@@ -13,8 +13,9 @@ use super::graph::{GraphFinder, GraphItem};
 use super::label::{Label, NodeKind};
 use super::labeler::{EMPTY, LabelCode, Labeler};
 use super::open_node::{OpenNode, Request};
-use super::signature::{Signature, add_calls};
-use super::tree::{PathId, PathNode, PathTree};
+use super::signature::{Signature, ordered};
+use super::slices::PathSlices;
+use super::tree::{PathCell, PathId, PathNode, PathTree};
 use crate::model::SpanBatch;
 use crate::trace::Trace;
 
@@ -503,9 +504,9 @@ impl PathBuilder {
     }
 
     /// The tree of all traces that were added, all labels by number, and all nodes and edges of the service graph.
-    pub(crate) fn finish(mut self) -> (PathTree, Vec<Label>, Vec<GraphItem>) {
-        let labels: Vec<Label> = (0..self.labeler.len() as u32)
-            .map(|number| self.labeler.label(number))
+    pub(crate) fn finish(mut self) -> (PathTree, Vec<Arc<Label>>, Vec<GraphItem>) {
+        let labels: Vec<Arc<Label>> = (0..self.labeler.len() as u32)
+            .map(|number| Arc::new(self.labeler.label(number)))
             .collect();
         // Parents come before their children.
         let mut ids: Vec<(PathId, PathId)> = Vec::with_capacity(self.nodes.len());
@@ -517,14 +518,17 @@ impl PathBuilder {
             let id = PathId::below(parent.map(|(id, _)| id), label);
             let top = parent.map_or(id, |(_, top)| top);
             ids.push((id, top));
+            let mut total = PathCell::default();
+            node.cells.iter().for_each(|(_, cell)| total.merge(cell));
             let node = PathNode {
                 parent: parent.map(|(id, _)| id),
                 top,
-                label: label.clone(),
+                label: Arc::clone(label),
                 depth: node.depth,
                 is_awaited: node.is_awaited,
-                cells: std::mem::take(&mut node.cells),
-                signatures: by_slice(&node.kept_signatures),
+                total,
+                slices: PathSlices::of(&node.cells),
+                signatures: ordered(std::mem::take(&mut node.kept_signatures)),
                 bands: std::mem::take(&mut node.bands),
                 strata: std::mem::take(&mut node.strata),
             };
@@ -532,7 +536,9 @@ impl PathBuilder {
         }
         let items = self.graph.finish(&self.labeler);
         let signatures = self.signatures.into_iter().map(|(signature, children)| {
-            let children = children.iter().map(|label| labels[*label as usize].clone());
+            let children = children
+                .iter()
+                .map(|label| Label::clone(&labels[*label as usize]));
             let mut children: Vec<Label> = children.collect();
             children.sort_unstable();
             (signature, children)
@@ -540,12 +546,4 @@ impl PathBuilder {
         let tree = PathTree::new(nodes, signatures.collect(), self.overflow_spans);
         (tree, labels, items)
     }
-}
-
-fn by_slice(kept: &[(u32, Signature, f64)]) -> BTreeMap<u32, Vec<(Signature, f64)>> {
-    let mut all: BTreeMap<u32, Vec<(Signature, f64)>> = BTreeMap::new();
-    for (slice, signature, calls) in kept {
-        add_calls(all.entry(*slice).or_default(), *signature, *calls);
-    }
-    all
 }

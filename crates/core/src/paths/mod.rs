@@ -11,6 +11,7 @@ mod label;
 mod labeler;
 mod open_node;
 mod signature;
+mod slices;
 mod tree;
 
 pub use anatomy::{Anatomy, Part};
@@ -19,7 +20,8 @@ pub(crate) use builder::{Call, PathBuilder};
 pub use clocks::{ClockOffset, Clocks, ClocksBuilder, TraceClocks};
 pub use graph::{GraphEdge, GraphItem};
 pub use label::{Label, NodeKind, normalized};
-pub use signature::Signature;
+pub use signature::{Signature, SignatureCalls};
+pub use slices::{PathSlices, PathSum};
 pub use tree::{PathCell, PathId, PathNode, PathTree};
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! A path while traces are added to it.
 
 use super::bands::{Band, BandSums, SampledTrace, Stratum, add_band, add_trace};
-use super::signature::{Signature, add_calls};
+use super::signature::{Signature, SignatureCalls, add_calls};
 use super::tree::PathCell;
 
 /// A path while traces are added to it.
@@ -16,7 +16,7 @@ pub(super) struct OpenNode {
     pub(super) cells: Vec<(u32, PathCell)>,
     /// Calls by the children they have, in the current slice, and in all others.
     pub(super) signatures: Vec<(Signature, f64)>,
-    pub(super) kept_signatures: Vec<(u32, Signature, f64)>,
+    pub(super) kept_signatures: Vec<SignatureCalls>,
     pub(super) bands: Vec<BandSums>,
     /// Of a request only.
     pub(super) strata: Vec<Stratum>,
@@ -139,7 +139,11 @@ impl OpenNode {
         let calls = self.signatures.drain(..);
         let slice = self.slice;
         self.kept_signatures
-            .extend(calls.map(|(signature, calls)| (slice, signature, calls)));
+            .extend(calls.map(|(signature, calls)| SignatureCalls {
+                signature,
+                slice,
+                calls,
+            }));
         let cell = std::mem::take(&mut self.cell);
         if cell.traces == 0 {
             return;

@@ -23,6 +23,43 @@ impl Signature {
 /// Signatures of one path in one slice that are told apart.
 const MAX_SIGNATURES: usize = 64;
 
+/// Calls with one set of children, in one slice.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SignatureCalls {
+    /// The set.
+    pub signature: Signature,
+    /// Number of the slice.
+    pub slice: u32,
+    /// Σ w·calls.
+    pub calls: f64,
+}
+
+/// Calls of one path in order of their sets and slices, each once; of every slice the sets with most calls, and all
+/// others as one.
+pub(super) fn ordered(mut all: Vec<SignatureCalls>) -> Vec<SignatureCalls> {
+    let add_up = |all: &mut Vec<SignatureCalls>| {
+        all.sort_unstable_by_key(|c| (c.slice, c.signature));
+        all.dedup_by(|next, first| {
+            let is_same = (next.slice, next.signature) == (first.slice, first.signature);
+            if is_same {
+                first.calls += next.calls;
+            }
+            is_same
+        });
+    };
+    add_up(&mut all);
+    for slice in all.chunk_by_mut(|a, b| a.slice == b.slice) {
+        if slice.len() > MAX_SIGNATURES {
+            slice.sort_by(|a, b| b.calls.total_cmp(&a.calls));
+            let others = slice[MAX_SIGNATURES - 1..].iter_mut();
+            others.for_each(|c| c.signature = Signature::OTHER);
+        }
+    }
+    add_up(&mut all);
+    all.sort_unstable_by_key(|c| (c.signature, c.slice));
+    all
+}
+
 /// Adds calls to a signature of one slice.
 pub(super) fn add_calls(all: &mut Vec<(Signature, f64)>, signature: Signature, calls: f64) {
     let has_room = all.len() < MAX_SIGNATURES;

@@ -1,10 +1,12 @@
 //! The population's call tree: for every path its counts and times, by slice.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::bands::{BandSums, Stratum, add_band, add_stratum};
 use super::label::{Label, NodeKind};
-use super::signature::{Signature, add_calls};
+use super::signature::{Signature, SignatureCalls, ordered};
+use super::slices::PathSlices;
 use crate::trace::mix;
 
 /// Identifies a path: a hash of the labels from the request down.
@@ -40,7 +42,7 @@ impl PathId {
     }
 }
 
-/// Sums over the spans of one path in one slice. w is the weight of a trace; per trace c counts the spans of the path,
+/// Sums over the spans of one path. w is the weight of a trace; per trace c counts the spans of the path,
 /// t is their time on the critical path, d their duration, both in nanoseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct PathCell {
@@ -118,7 +120,7 @@ impl PathCell {
     }
 }
 
-/// A path's label, parent and cells.
+/// A path's label, parent and sums.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PathNode {
     /// The path it is below; `None` for requests and fragments.
@@ -126,15 +128,17 @@ pub struct PathNode {
     /// The request or fragment at its top.
     pub top: PathId,
     /// What its last link is.
-    pub label: Label,
+    pub label: Arc<Label>,
     /// Links from the top, which is 0.
     pub depth: u32,
     /// Whether the request waits for it: nothing on the way is asynchronous.
     pub is_awaited: bool,
-    /// Slice number and cell, by slice.
-    pub cells: Vec<(u32, PathCell)>,
-    /// Of work: Σ w·(calls with that set of children), by slice; calls without any child are in none.
-    pub signatures: BTreeMap<u32, Vec<(Signature, f64)>>,
+    /// Sums over all slices.
+    pub total: PathCell,
+    /// Sums by slice.
+    pub slices: PathSlices,
+    /// Of work: calls by their set of children and by slice, in this order; calls without any child are in none.
+    pub signatures: Vec<SignatureCalls>,
     /// Its time by the duration of its request, shortest first; empty where nothing waits for it.
     pub bands: Vec<BandSums>,
     /// Of a request: its traces by duration and outcome, shortest first.
@@ -142,20 +146,10 @@ pub struct PathNode {
 }
 
 impl PathNode {
-    /// All slices' cells in one.
-    pub fn total(&self) -> PathCell {
-        let mut total = PathCell::default();
-        self.cells.iter().for_each(|(_, cell)| total.merge(cell));
-        total
-    }
-
-    /// Σ w·(calls with that set of children), over all slices.
-    pub fn total_signatures(&self) -> BTreeMap<Signature, f64> {
-        let mut total = BTreeMap::new();
-        for (signature, calls) in self.signatures.values().flatten() {
-            *total.entry(*signature).or_default() += calls;
-        }
-        total
+    /// Σ w·(calls with that set of children), over all slices, in order of the sets.
+    pub fn total_signatures(&self) -> impl Iterator<Item = (Signature, f64)> {
+        let sets = self.signatures.chunk_by(|a, b| a.signature == b.signature);
+        sets.map(|set| (set[0].signature, set.iter().map(|c| c.calls).sum()))
     }
 
     /// A node of the same path that has no sums yet.
@@ -163,11 +157,12 @@ impl PathNode {
         Self {
             parent: self.parent,
             top: self.top,
-            label: self.label.clone(),
+            label: Arc::clone(&self.label),
             depth: self.depth,
             is_awaited: self.is_awaited,
-            cells: Vec::new(),
-            signatures: BTreeMap::new(),
+            total: PathCell::default(),
+            slices: PathSlices::default(),
+            signatures: Vec::new(),
             bands: Vec::new(),
             strata: Vec::new(),
         }
@@ -223,40 +218,30 @@ impl PathTree {
         }
         for (id, node) in &other.nodes {
             let mine = self.nodes.entry(*id).or_insert_with(|| node.emptied());
-            for (slice, signatures) in &node.signatures {
-                let slice = slice_of[*slice as usize] as u32;
-                let mine = mine.signatures.entry(slice).or_default();
-                for (signature, calls) in signatures {
-                    add_calls(mine, *signature, *calls);
-                }
-            }
+            mine.total.merge(&node.total);
+            mine.slices.merge(&node.slices, slice_of);
+            let theirs = node.signatures.iter().map(|calls| SignatureCalls {
+                slice: slice_of[calls.slice as usize] as u32,
+                ..*calls
+            });
+            mine.signatures.extend(theirs);
+            mine.signatures = ordered(std::mem::take(&mut mine.signatures));
             node.bands
                 .iter()
                 .for_each(|b| add_band(&mut mine.bands, *b));
             node.strata
                 .iter()
                 .for_each(|s| add_stratum(&mut mine.strata, s));
-            for (slice, cell) in &node.cells {
-                let slice = slice_of[*slice as usize] as u32;
-                match mine.cells.binary_search_by_key(&slice, |(s, _)| *s) {
-                    Ok(place) => mine.cells[place].1.merge(cell),
-                    Err(place) => mine.cells.insert(place, (slice, *cell)),
-                }
-            }
         }
     }
 
     /// Renumbers slices: slice i becomes `slice_of[i]`, which must keep their order.
     pub(crate) fn renumber(&mut self, slice_of: &[usize]) {
-        let renumbered = |slice: u32| slice_of[slice as usize] as u32;
         for node in self.nodes.values_mut() {
-            for (slice, _) in &mut node.cells {
-                *slice = renumbered(*slice);
+            node.slices.renumber(slice_of);
+            for calls in &mut node.signatures {
+                calls.slice = slice_of[calls.slice as usize] as u32;
             }
-            let signatures = std::mem::take(&mut node.signatures).into_iter();
-            node.signatures = signatures
-                .map(|(s, calls)| (renumbered(s), calls))
-                .collect();
         }
     }
 }

@@ -23,7 +23,7 @@ pub fn t_two_sided(t: f64, degrees_of_freedom: f64) -> f64 {
 /// The value that a t variable stays below with probability `p` (0–1).
 ///
 /// The normal quantile with its Cornish–Fisher terms (A&S 26.7.5), which are exact to twelve digits with many degrees
-/// of freedom; with fewer, refined by Newton steps on the exact distribution.
+/// of freedom; with fewer, refined by Halley steps on the exact distribution.
 pub fn t_quantile(p: f64, degrees_of_freedom: f64) -> f64 {
     if !(p > 0.0 && p < 1.0) || degrees_of_freedom.is_nan() || degrees_of_freedom <= 0.0 {
         return f64::NAN;
@@ -65,11 +65,14 @@ fn refined_t_quantile(mut t: f64, tail: f64, df: f64) -> f64 {
         ln_gamma((df + 1.0) / 2.0) - ln_gamma(df / 2.0) - 0.5 * (df * std::f64::consts::PI).ln();
     for _ in 0..60 {
         let density = 2.0 * (density_constant - (df + 1.0) / 2.0 * (t * t / df).ln_1p()).exp();
-        // Newton on the logarithm of the tail, which is nearly straight and so converges from either side.
-        let step = (tail_now / tail).ln() * tail_now / density;
+        // Halley on the logarithm of the tail, which is nearly straight and so converges from either side.
+        let off = (tail_now / tail).ln();
+        let slope = density / tail_now;
+        let bend = slope * ((df + 1.0) * t / (df + t * t) - slope);
+        let step = 2.0 * off * slope / (2.0 * slope * slope - off * bend).max(slope * slope);
         t = (t + step).max(t / 4.0);
-        // Each step squares what is left of the error.
-        if step.abs() <= 1e-8 * t.abs() {
+        // Each step leaves the cube of the error, relative to t within an order of magnitude.
+        if step.abs() <= 1e-5 * t.abs() {
             break;
         }
         tail_now = t_two_sided(t, df);

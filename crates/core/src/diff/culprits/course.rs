@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::document::Culprit;
 use crate::facts::Facts;
-use crate::paths::{Label, NodeKind, PathCell, PathNode};
+use crate::paths::{Label, NodeKind, PathNode, PathSum};
 
 /// Slices that the candidate needs to tell a course.
 const MIN_SLICES: usize = 6;
@@ -67,34 +67,34 @@ fn measure(culprit: &Culprit) -> Option<Measure<'_>> {
 /// The measure in every slice that has requests; `None` with too few of them.
 fn course(facts: &Facts, measure: &Measure<'_>) -> Option<Vec<f64>> {
     let tree = facts.paths();
-    let mut sums: BTreeMap<u32, [f64; 2]> = BTreeMap::new();
-    let mut add = |node: &PathNode, side: usize, value: &dyn Fn(&PathCell) -> f64| {
-        for (slice, cell) in &node.cells {
-            sums.entry(*slice).or_default()[side] += value(cell);
+    let mut sums: BTreeMap<usize, [f64; 2]> = BTreeMap::new();
+    let mut add = |node: &PathNode, side: usize, sum: PathSum| {
+        for (slice, value) in node.slices.each(sum) {
+            sums.entry(slice).or_default()[side] += value;
         }
     };
     for node in tree.nodes().values() {
         let is_request = node.label.kind == NodeKind::Request;
         match measure {
-            Measure::Time(_) if is_request => add(node, 1, &|cell| cell.weight),
-            Measure::Failures(_) if is_request => add(node, 1, &|cell| cell.traces as f64),
+            Measure::Time(_) if is_request => add(node, 1, PathSum::Weight),
+            Measure::Failures(_) if is_request => add(node, 1, PathSum::Traces),
             Measure::Time(label) if node.label.is_same_call(label) => {
-                add(node, 0, &|cell| cell.critical_ns);
+                add(node, 0, PathSum::CriticalNs);
             }
             Measure::Failures(label) if node.label.is_same_call(label) => {
-                add(node, 0, &|cell| cell.failing_traces as f64);
+                add(node, 0, PathSum::FailingTraces);
             }
             Measure::Branch(parent, child) => {
                 if node.label.is_same_call(parent) {
-                    add(node, 1, &|cell| cell.calls);
+                    add(node, 1, PathSum::Calls);
                     if child.is_none() {
-                        add(node, 0, &|cell| cell.childless);
+                        add(node, 0, PathSum::Childless);
                     }
                 }
                 let above = node.parent.and_then(|p| tree.nodes().get(&p));
                 let is_child = child.is_some_and(|c| node.label.is_same_call(c));
                 if is_child && above.is_some_and(|p| p.label.is_same_call(parent)) {
-                    add(node, 0, &|cell| cell.present);
+                    add(node, 0, PathSum::Present);
                 }
             }
             _ => {}

@@ -57,9 +57,9 @@ fn origins(paths: &Paths<'_>, side: usize) -> (Vec<Option<PathCell>>, f64) {
         if path.is_inside() {
             all[path.label as usize]
                 .get_or_insert_default()
-                .merge(&path.total);
+                .merge(&path.node.total);
         } else if path.is_request() {
-            requests += path.total.weight;
+            requests += path.node.total.weight;
         }
     }
     (all, requests)

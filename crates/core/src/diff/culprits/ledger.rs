@@ -3,10 +3,13 @@
 //! Every nanosecond of a request is on the critical path of one node, so the means of the nodes add up to the mean of
 //! the requests, and their changes to its change. The change of the traffic mix is apart (Kitagawa 1955; Oaxaca 1973).
 
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
 use super::links::{Callers, worth};
 use crate::diff::paths::{PathAt, Paths};
 use crate::diff::side::SideFacts;
-use crate::paths::{Label, PathCell};
+use crate::paths::{Label, PathSum};
 use crate::stats::time::clustered_variance;
 use crate::stats::{Test, Variance};
 
@@ -53,13 +56,11 @@ impl Entry<'_> {
 /// Traces of a type of requests that either side needs for a ledger of its own.
 const MIN_TRACES: u64 = 30;
 
-/// One side: its requests, and the nodes that requests wait for.
-pub(super) struct Sums<'p, 'a> {
+/// One side's requests.
+pub(super) struct Requests<'p, 'a> {
     paths: &'p [PathAt<'a>],
     /// Places of requests by number of the top.
     requests: Vec<Option<u32>>,
-    /// Places of the paths with a label, by the label's number, those below one top together.
-    of_label: Vec<Vec<u32>>,
     weight: f64,
     /// Slices, and those of them in which a trace began.
     all_slices: usize,
@@ -67,30 +68,19 @@ pub(super) struct Sums<'p, 'a> {
     persistence: f64,
 }
 
-impl<'p, 'a> Sums<'p, 'a> {
+impl<'p, 'a> Requests<'p, 'a> {
     fn of(side: &SideFacts<'a>, all: &'p Paths<'a>, number: usize) -> Self {
         let paths = &all.sides[number][..];
         let mut requests = vec![None; all.tops.len()];
         let mut weight = 0.0;
         for (place, path) in (0..).zip(paths).filter(|(_, path)| path.is_request()) {
-            weight += path.total.weight;
+            weight += path.node.total.weight;
             requests[path.top as usize] = Some(place);
-        }
-        let mut of_label: Vec<Vec<u32>> = vec![Vec::new(); all.labels.len()];
-        for (place, path) in (0..).zip(paths) {
-            let is_below_request = requests[path.top as usize].is_some();
-            if path.node.is_awaited && is_below_request && path.is_inside() {
-                of_label[path.label as usize].push(place);
-            }
-        }
-        for places in &mut of_label {
-            places.sort_by_key(|place| paths[*place as usize].top);
         }
         let slices = side.facts.slice_traces();
         Self {
             paths,
             requests,
-            of_label,
             weight,
             all_slices: slices.len(),
             slices: slices.iter().filter(|s| s.traces > 0).count(),
@@ -105,41 +95,12 @@ impl<'p, 'a> Sums<'p, 'a> {
 
     fn share(&self, top: u32) -> f64 {
         self.request(top)
-            .map_or(0.0, |r| r.total.weight / self.weight)
+            .map_or(0.0, |r| r.node.total.weight / self.weight)
     }
 
     fn mean_ns(&self, top: u32) -> Option<f64> {
-        let total = &self.request(top)?.total;
+        let total = &self.request(top)?.node.total;
         (total.weight > 0.0).then(|| total.duration_ns / total.weight)
-    }
-
-    /// A label's time and calls per request of one type.
-    fn of_request(&self, label: u32, top: u32) -> Standardized {
-        let mut out = Standardized::none(self.all_slices);
-        let Some(request) = self.request(top) else {
-            return out;
-        };
-        let total = &request.total;
-        let of_label = &self.of_label[label as usize];
-        let first = of_label.partition_point(|p| self.paths[*p as usize].top < top);
-        let places = of_label[first..].iter().map(|p| &self.paths[*p as usize]);
-        let mut sum = PathCell::default();
-        for path in places.take_while(|path| path.top == top) {
-            sum.merge(&path.total);
-            for (slice, cell) in &path.node.cells {
-                out.slices[*slice as usize] += cell.critical_ns / total.weight;
-            }
-        }
-        out.time_ns = sum.critical_ns / total.weight;
-        out.calls = sum.calls / total.weight;
-        for (slice, cell) in &request.node.cells {
-            out.slices[*slice as usize] -= out.time_ns * cell.weight / total.weight;
-        }
-        let squares = sum.critical_squared - 2.0 * out.time_ns * sum.critical_weight
-            + out.time_ns * out.time_ns * total.weight_squared;
-        out.by_trace = squares.max(0.0) / (total.weight * total.weight);
-        out.traces = total.traces as f64;
-        out
     }
 
     fn variance(&self, of: &Standardized) -> Variance {
@@ -153,6 +114,99 @@ impl<'p, 'a> Sums<'p, 'a> {
             self.slices,
             self.persistence,
         )
+    }
+}
+
+/// The labels below each type of requests, each with a place of its own.
+struct Places {
+    places: HashMap<(u32, u32), usize, FixedState>,
+    /// Label and place by the number of the top, in order of the labels.
+    of_top: Vec<Vec<(u32, usize)>>,
+}
+
+impl Places {
+    /// Those of both sides, of the types of requests that count.
+    fn of(paths: &Paths<'_>, counts: impl Fn(u32) -> bool) -> Self {
+        let mut all = Self {
+            places: HashMap::default(),
+            of_top: vec![Vec::new(); paths.tops.len()],
+        };
+        let paths = paths.sides.iter().flatten();
+        for path in paths.filter(|path| path.takes_time() && counts(path.top)) {
+            let next = all.places.len();
+            all.places.entry((path.top, path.label)).or_insert_with(|| {
+                all.of_top[path.top as usize].push((path.label, next));
+                next
+            });
+        }
+        all.of_top
+            .iter_mut()
+            .for_each(|labels| labels.sort_unstable());
+        all
+    }
+}
+
+/// One side's sums by place.
+struct Times<'s, 'p, 'a> {
+    side: &'s Requests<'p, 'a>,
+    sums: Vec<TimeSums>,
+    /// Σ w·(time on the critical path) by place and slice.
+    slices: Vec<f64>,
+}
+
+/// Sums of [`PathCell`](crate::paths::PathCell) over the paths of one place.
+#[derive(Clone, Copy, Default)]
+struct TimeSums {
+    calls: f64,
+    critical_ns: f64,
+    critical_squared: f64,
+    critical_weight: f64,
+}
+
+impl<'s, 'p, 'a> Times<'s, 'p, 'a> {
+    fn of(side: &'s Requests<'p, 'a>, places: &Places) -> Self {
+        let count = places.places.len();
+        let mut sums = vec![TimeSums::default(); count];
+        let mut slices = vec![0.0; count * side.all_slices];
+        for path in side.paths.iter().filter(|path| path.takes_time()) {
+            let Some(place) = places.places.get(&(path.top, path.label)) else {
+                continue;
+            };
+            let (sums, total) = (&mut sums[*place], &path.node.total);
+            sums.calls += total.calls;
+            sums.critical_ns += total.critical_ns;
+            sums.critical_squared += total.critical_squared;
+            sums.critical_weight += total.critical_weight;
+            let slices = &mut slices[place * side.all_slices..][..side.all_slices];
+            for (slice, critical_ns) in path.node.slices.each(PathSum::CriticalNs) {
+                slices[slice] += critical_ns;
+            }
+        }
+        Self { side, sums, slices }
+    }
+
+    /// A label's time and calls per request of one type.
+    fn standardized(&self, place: usize, top: u32) -> Standardized {
+        let slices = self.side.all_slices;
+        let Some(request) = self.side.request(top) else {
+            return Standardized::none(slices);
+        };
+        let (total, sums) = (&request.node.total, &self.sums[place]);
+        let time_ns = sums.critical_ns / total.weight;
+        let of_slices = &self.slices[place * slices..][..slices];
+        let mut slices: Vec<f64> = of_slices.iter().map(|ns| ns / total.weight).collect();
+        for (slice, weight) in request.node.slices.each(PathSum::Weight) {
+            slices[slice] -= time_ns * weight / total.weight;
+        }
+        let squares = sums.critical_squared - 2.0 * time_ns * sums.critical_weight
+            + time_ns * time_ns * total.weight_squared;
+        Standardized {
+            time_ns,
+            calls: sums.calls / total.weight,
+            traces: total.traces as f64,
+            by_trace: squares.max(0.0) / (total.weight * total.weight),
+            slices,
+        }
     }
 }
 
@@ -196,9 +250,12 @@ pub(super) fn build<'a>(
     baseline: &SideFacts<'a>,
     candidate: &SideFacts<'a>,
 ) -> Ledger<'a> {
-    let (a, b) = (Sums::of(baseline, paths, 0), Sums::of(candidate, paths, 1));
+    let (a, b) = (
+        Requests::of(baseline, paths, 0),
+        Requests::of(candidate, paths, 1),
+    );
     let tops = 0..paths.tops.len() as u32;
-    let mean = |side: &Sums<'_, '_>| {
+    let mean = |side: &Requests<'_, '_>| {
         let means = tops.clone();
         means
             .map(|top| side.share(top) * side.mean_ns(top).unwrap_or(0.0))
@@ -228,42 +285,28 @@ pub(super) fn build<'a>(
         }
     }
     let worth = worth(paths, [&a, &b]);
-    let counts = |top: u32| mix[top as usize].is_some();
-    // The labels below every top that both sides have.
-    let mut of_top: Vec<Vec<u32>> = vec![Vec::new(); paths.tops.len()];
-    for side in [&a, &b] {
-        for (label, places) in (0..).zip(&side.of_label) {
-            for place in places {
-                let top = side.paths[*place as usize].top;
-                if counts(top) {
-                    of_top[top as usize].push(label);
-                }
-            }
-        }
-    }
-    for labels in &mut of_top {
-        labels.sort_unstable();
-        labels.dedup();
-    }
     let sides = [&a, &b];
+    let places = Places::of(paths, |top| mix[top as usize].is_some());
+    let times = sides.map(|side| Times::of(side, &places));
     let none = sides.map(|side| Standardized::none(side.all_slices));
     let mut all = vec![None; paths.labels.len()];
     for top in tops {
         let Some(share) = mix[top as usize] else {
             continue;
         };
-        let labels = &of_top[top as usize];
-        let alone: Vec<(u32, [Standardized; 2])> = labels
-            .iter()
-            .map(|label| (*label, sides.map(|side| side.of_request(*label, top))))
-            .collect();
+        let labels = places.of_top[top as usize].iter();
+        let alone = labels.map(|(label, place)| {
+            let of_side = |side: &Times<'_, '_, '_>| side.standardized(*place, top);
+            (*label, times.each_ref().map(of_side))
+        });
+        let alone: Vec<(u32, [Standardized; 2])> = alone.collect();
         for (label, of_sides) in &alone {
             let sums = all[*label as usize].get_or_insert_with(|| none.clone());
             for (sum, of_side) in sums.iter_mut().zip(of_sides) {
                 sum.add(of_side, share);
             }
         }
-        let traces = sides.map(|side| side.request(top).map_or(0, |r| r.total.traces));
+        let traces = sides.map(|side| side.request(top).map_or(0, |r| r.node.total.traces));
         if traces[0].min(traces[1]) >= MIN_TRACES {
             let mean_ns = a.mean_ns(top).unwrap_or(0.0);
             let callers = worth.callers(top..top + 1, |_| Some(1.0));
@@ -279,7 +322,7 @@ pub(super) fn build<'a>(
 
 /// The parts of these labels.
 fn entries<'a>(
-    sides: [&Sums<'_, 'a>; 2],
+    sides: [&Requests<'_, 'a>; 2],
     of_labels: impl IntoIterator<Item = (u32, [Standardized; 2])>,
     labels: &[&'a Label],
     mut callers: Callers<'a>,

@@ -5,14 +5,16 @@ use std::ops::Range;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-use super::ledger::Sums;
+use super::ledger::Requests;
 use crate::diff::paths::Paths;
-use crate::paths::{NodeKind, PathCell, PathNode};
+use crate::paths::NodeKind;
 
 /// One path on both sides.
 struct Link<'a> {
-    node: &'a PathNode,
-    sums: [PathCell; 2],
+    /// Whether requests wait for it.
+    takes_time: bool,
+    calls: [f64; 2],
+    critical_ns: [f64; 2],
     label: u32,
     top: u32,
     parent: Option<u32>,
@@ -39,20 +41,19 @@ pub(super) struct Worth<'a>(Vec<Vec<PathWorth<'a>>>);
 pub(super) type Callers<'a> = HashMap<u32, Vec<(&'a str, f64)>, FixedState>;
 
 /// What more or fewer calls are worth: Δ(calls) · mean time per call, the exact midpoint decomposition.
-pub(super) fn worth<'a>(paths: &Paths<'a>, sides: [&Sums<'_, '_>; 2]) -> Worth<'a> {
+pub(super) fn worth<'a>(paths: &Paths<'a>, sides: [&Requests<'_, '_>; 2]) -> Worth<'a> {
     let links = Links::between(paths);
     let mut all = Worth(Vec::new());
     all.0.resize_with(paths.tops.len(), Vec::new);
     for link in &links.links {
-        let is_top = matches!(link.node.label.kind, NodeKind::Request | NodeKind::Fragment);
-        if !link.node.is_awaited || is_top {
+        if !link.takes_time {
             continue;
         }
-        let weights = sides.map(|s| s.request(link.top).map_or(0.0, |r| r.total.weight));
-        let calls = [0, 1].map(|side| link.sums[side].calls / weights[side]);
+        let weights = sides.map(|s| s.request(link.top).map_or(0.0, |r| r.node.total.weight));
+        let calls = [0, 1].map(|side| link.calls[side] / weights[side]);
         let time = [0, 1].map(|side| {
-            let sums = &link.sums[side];
-            (sums.calls > 0.0).then(|| sums.critical_ns / sums.calls)
+            let calls = link.calls[side];
+            (calls > 0.0).then(|| link.critical_ns[side] / calls)
         });
         let (Some(before), Some(after)) = (time[0].or(time[1]), time[1].or(time[0])) else {
             continue;
@@ -111,20 +112,22 @@ impl<'a> Links<'a> {
                 })
                 .collect();
             for (path, place) in list.iter().zip(&places) {
+                let total = &path.node.total;
                 if let Some(link) = links.get_mut(*place as usize) {
-                    link.sums[side] = path.total;
+                    link.calls[side] = total.calls;
+                    link.critical_ns[side] = total.critical_ns;
                     continue;
                 }
                 let parent = path.parent.map(|p| &list[p as usize]);
-                let caller: &'a str = match (path.node.label.kind, parent) {
+                let caller: &'a str = match (path.kind, parent) {
                     (NodeKind::Work, Some(parent)) => &parent.node.label.service,
                     _ => &path.node.label.service,
                 };
-                let mut sums = [PathCell::default(); 2];
-                sums[side] = path.total;
+                let on_side = |value: f64| [0, 1].map(|s| if s == side { value } else { 0.0 });
                 links.push(Link {
-                    node: path.node,
-                    sums,
+                    takes_time: path.takes_time(),
+                    calls: on_side(total.calls),
+                    critical_ns: on_side(total.critical_ns),
                     label: path.label,
                     top: path.top,
                     parent: path.parent.map(|p| places[p as usize]),
@@ -144,8 +147,8 @@ impl<'a> Links<'a> {
         while let Some(link) = at {
             let parent = link.parent.map(|place| &self.links[place as usize]);
             let ratio = [0, 1].map(|side| {
-                let above = parent.map_or(0.0, |p: &Link<'_>| p.sums[side].calls);
-                (above > 0.0).then(|| link.sums[side].calls / above)
+                let above = parent.map_or(0.0, |p: &Link<'_>| p.calls[side]);
+                (above > 0.0).then(|| link.calls[side] / above)
             });
             if let [Some(before), Some(after)] = ratio {
                 // Near nothing, a little more is not many times more.

@@ -23,6 +23,7 @@ use self::owner::Owners;
 use self::shift::Shift;
 pub(super) use self::structure::Branch;
 use self::told::{attribution, culprit};
+use super::join::joined;
 use super::paths::Paths;
 use super::side::{Side, SideFacts};
 use crate::paths::{Label, NodeKind};
@@ -157,8 +158,9 @@ fn add_slowness(
     baseline: &SideFacts<'_>,
     candidate: &SideFacts<'_>,
 ) {
-    for (label, group) in baseline.facts.calls() {
-        let Some(other) = candidate.facts.calls().get(label) else {
+    let sides = [baseline, candidate];
+    for (label, groups) in joined(sides.map(|side| side.facts.calls().iter())) {
+        let [Some(group), Some(other)] = groups else {
             continue;
         };
         let samples = Side::new(baseline, group)
@@ -168,14 +170,16 @@ fn add_slowness(
             continue;
         };
         if label.kind == NodeKind::Edge {
-            let caller = suspects.entry(label.service.clone()).or_default();
+            let caller = suspect(suspects, &label.service);
             caller.outgoing.add(&shift);
-            caller.callees.insert(label.peer.clone());
-            let callee = suspects.entry(label.peer.clone()).or_default();
+            if !caller.callees.contains(&label.peer) {
+                caller.callees.insert(label.peer.clone());
+            }
+            let callee = suspect(suspects, &label.peer);
             callee.incoming.add(&shift);
             callee.note(shift.slowdown(), label);
         } else {
-            let suspect = suspects.entry(label.service.clone()).or_default();
+            let suspect = suspect(suspects, &label.service);
             suspect.own.add(&shift);
             suspect.note(shift.slowdown(), label);
         }

@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 
 use super::document::BranchChange;
 use crate::diff::paths::{PathAt, Paths};
-use crate::paths::{Label, NodeKind};
+use crate::paths::{Label, NodeKind, PathCell};
 use crate::stats::strata::{StrataTest, Stratum};
 
 /// Standard errors that a change must exceed, over all types of requests and within a single one, of which there are
@@ -64,9 +64,36 @@ struct Calls {
     errors: f64,
     weighted: f64,
     childless: f64,
-    with: BTreeMap<u32, f64>,
+    with: ByChild,
     /// Children of children that are work of the same service.
-    through: BTreeMap<u32, f64>,
+    through: ByChild,
+}
+
+impl Calls {
+    fn add(&mut self, total: &PathCell) {
+        self.traces += total.traces as f64;
+        self.errors += total.errors - total.origins;
+        self.weighted += total.calls;
+        self.childless += total.childless;
+    }
+}
+
+/// Calls that have a child, by its number.
+#[derive(Debug, Clone, Default)]
+struct ByChild(Vec<(u32, f64)>);
+
+impl ByChild {
+    fn add(&mut self, child: u32, calls: f64) {
+        match self.0.binary_search_by_key(&child, |(c, _)| *c) {
+            Ok(place) => self.0[place].1 += calls,
+            Err(place) => self.0.insert(place, (child, calls)),
+        }
+    }
+
+    fn of(&self, child: u32) -> f64 {
+        let place = self.0.binary_search_by_key(&child, |(c, _)| *c);
+        place.map_or(0.0, |place| self.0[place].1)
+    }
 }
 
 /// A child by what it is, whether or not it is waited for.
@@ -99,8 +126,16 @@ impl<'a> Child<'a> {
     }
 }
 
-/// Calls by parent, then by type of request, all in numbers.
-type Branching = Vec<BTreeMap<u32, Calls>>;
+/// Calls by parent and type of request, both in numbers, in this order.
+struct Branching(Vec<((u32, u32), Calls)>);
+
+impl Branching {
+    fn of_parent(&self, parent: u32) -> &[((u32, u32), Calls)] {
+        let from = self.0.partition_point(|((p, _), _)| *p < parent);
+        let rest = &self.0[from..];
+        &rest[..rest.partition_point(|((p, _), _)| *p == parent)]
+    }
+}
 
 /// Children in numbers.
 struct Children<'a> {
@@ -131,36 +166,43 @@ impl<'a> Children<'a> {
 
 fn branching(paths: &Paths<'_>, children: &Children<'_>, side: usize) -> Branching {
     let nodes = &paths.sides[side];
-    let mut all: Branching = vec![BTreeMap::new(); children.children.len()];
     let number = |path: &PathAt<'_>| children.of_label[path.label as usize];
-    for path in nodes {
-        if paths.tops[path.top as usize].kind != NodeKind::Request {
+    let is_inside_request =
+        |path: &&PathAt<'_>| paths.tops[path.top as usize].kind == NodeKind::Request;
+    let parents = nodes
+        .iter()
+        .filter(|path| path.kind == NodeKind::Work && is_inside_request(path));
+    let mut places: HashMap<(u32, u32), usize, FixedState> = HashMap::default();
+    let mut all: Vec<((u32, u32), Calls)> = Vec::new();
+    for path in parents {
+        let parent = (number(path), path.top);
+        let place = *places.entry(parent).or_insert_with(|| {
+            all.push((parent, Calls::default()));
+            all.len() - 1
+        });
+        all[place].1.add(&path.node.total);
+    }
+    for path in nodes.iter().filter(is_inside_request) {
+        let Some(parent) = path.parent.map(|p| &nodes[p as usize]) else {
             continue;
-        }
-        let total = &path.total;
-        if path.node.label.kind == NodeKind::Work {
-            let calls = all[number(path) as usize].entry(path.top).or_default();
-            calls.traces += total.traces as f64;
-            calls.errors += total.errors - total.origins;
-            calls.weighted += total.calls;
-            calls.childless += total.childless;
-        }
-        let parent = path.parent.map(|p| &nodes[p as usize]);
-        if let Some(parent) = parent.filter(|p| p.node.label.kind == NodeKind::Work) {
-            let calls = all[number(parent) as usize].entry(path.top).or_default();
-            *calls.with.entry(number(path)).or_default() += total.present;
-            let above = parent.parent.map(|p| &nodes[p as usize]);
-            let is_inside = |p: &&PathAt<'_>| {
-                p.node.label.kind == NodeKind::Work
-                    && p.node.label.service == parent.node.label.service
-            };
-            if let Some(above) = above.filter(is_inside) {
-                let calls = all[number(above) as usize].entry(path.top).or_default();
-                *calls.through.entry(number(path)).or_default() += total.present;
-            }
+        };
+        let Some(place) = places.get(&(number(parent), path.top)) else {
+            continue;
+        };
+        let present = path.node.total.present;
+        all[*place].1.with.add(number(path), present);
+        let above = parent.parent.map(|p| &nodes[p as usize]);
+        let is_inside = |p: &&PathAt<'_>| {
+            p.kind == NodeKind::Work && p.node.label.service == parent.node.label.service
+        };
+        if let Some(above) = above.filter(is_inside)
+            && let Some(place) = places.get(&(number(above), path.top))
+        {
+            all[*place].1.through.add(number(path), present);
         }
     }
-    all
+    all.sort_unstable_by_key(|(key, _)| *key);
+    Branching(all)
 }
 
 /// The test over strata, where there are calls enough.
@@ -172,21 +214,16 @@ fn test(strata: &[Stratum]) -> Option<StrataTest> {
 
 /// A request that aborts before it calls anyone is of another type than before: more calls without any child than
 /// before, over all types with one root operation.
-fn aborts(
-    tops: &[&Label],
-    types_a: &BTreeMap<u32, Calls>,
-    types_b: &BTreeMap<u32, Calls>,
-) -> Option<StrataTest> {
-    let by_root = |types: &BTreeMap<u32, Calls>| {
-        let mut roots: BTreeMap<(&str, &str), [f64; 3]> = BTreeMap::new();
-        for (top, calls) in types {
-            let label = tops[*top as usize];
-            let sums = roots.entry((&label.service, &label.operation)).or_default();
+fn aborts(roots: &[u32], [types_a, types_b]: [&[((u32, u32), Calls)]; 2]) -> Option<StrataTest> {
+    let by_root = |types: &[((u32, u32), Calls)]| {
+        let mut sums: BTreeMap<u32, [f64; 3]> = BTreeMap::new();
+        for ((_, top), calls) in types {
+            let sums = sums.entry(roots[*top as usize]).or_default();
             sums[0] += calls.traces;
             sums[1] += calls.weighted;
             sums[2] += calls.childless;
         }
-        roots
+        sums
     };
     let (a, b) = (by_root(types_a), by_root(types_b));
     let strata: Vec<Stratum> = a
@@ -206,22 +243,38 @@ fn aborts(
         .max_by(|x, y| x.effect.total_cmp(&y.effect))
 }
 
+/// For every top the number of its root operation.
+fn root_numbers<'a>(tops: &[&'a Label]) -> Vec<u32> {
+    let mut numbers: HashMap<(&'a str, &'a str), u32, FixedState> = HashMap::default();
+    let number = |top: &&'a Label| {
+        let next = numbers.len() as u32;
+        let root = (top.service.as_str(), top.operation.as_str());
+        *numbers.entry(root).or_insert(next)
+    };
+    tops.iter().map(number).collect()
+}
+
 /// All changes that are big and sure enough, strongest first, and what took the place of what.
 pub(super) fn changes(paths: &Paths<'_>) -> (Vec<Branch>, Replaced) {
     let mut replaced = Replaced::new();
     let all = Children::of(paths);
-    let [a, b] = [0, 1].map(|side| branching(paths, &all, side));
+    let roots = root_numbers(&paths.tops);
+    let sides = [0, 1].map(|side| branching(paths, &all, side));
     let mut found = Vec::new();
-    for (parent, (types_a, types_b)) in (0..).zip(a.iter().zip(&b)) {
-        let both: Vec<(&Calls, &Calls)> = types_a
+    for parent in 0..all.children.len() as u32 {
+        let types = sides.each_ref().map(|side| side.of_parent(parent));
+        let both: Vec<(&Calls, &Calls)> = types[0]
             .iter()
-            .filter_map(|(t, calls)| Some((calls, types_b.get(t)?)))
+            .filter_map(|(key, calls)| {
+                let other = types[1].binary_search_by_key(key, |(k, _)| *k).ok()?;
+                Some((calls, &types[1][other].1))
+            })
             .filter(|(x, y)| x.weighted > 0.0 && y.weighted > 0.0)
             .collect();
         let mut children: Vec<Option<u32>> = both
             .iter()
-            .flat_map(|(x, y)| x.with.keys().chain(y.with.keys()))
-            .map(|c| Some(*c))
+            .flat_map(|(x, y)| x.with.0.iter().chain(&y.with.0))
+            .map(|(c, _)| Some(*c))
             .collect();
         children.push(None);
         children.sort_unstable();
@@ -229,9 +282,7 @@ pub(super) fn changes(paths: &Paths<'_>) -> (Vec<Branch>, Replaced) {
         let mut of_parent: Vec<Branch> = Vec::new();
         for child in children {
             let share = |calls: &Calls| {
-                let with = child.map_or(calls.childless, |c| {
-                    calls.with.get(&c).copied().unwrap_or(0.0)
-                });
+                let with = child.map_or(calls.childless, |c| calls.with.of(c));
                 (with / calls.weighted).min(1.0)
             };
             let strata: Vec<Stratum> = both
@@ -244,7 +295,7 @@ pub(super) fn changes(paths: &Paths<'_>) -> (Vec<Branch>, Replaced) {
             let single = strata.iter().map(std::slice::from_ref);
             let over_all = test(&strata).filter(|t| t.z.abs() >= MIN_Z);
             let aborts = if child.is_none() {
-                aborts(&paths.tops, types_a, types_b)
+                aborts(&roots, types)
             } else {
                 None
             };
@@ -344,10 +395,7 @@ fn without_wraps(branches: &mut Vec<Branch>, both: &[(&Calls, &Calls)], all: &Ch
         let number = number.map(|n| n as u32);
         let sums = both.iter().fold([0.0; 2], |sums, (a, b)| {
             let calls = if side == 0 { a } else { b };
-            let with = number
-                .and_then(|n| calls.through.get(&n))
-                .copied()
-                .unwrap_or(0.0);
+            let with = number.map_or(0.0, |n| calls.through.of(n));
             [sums[0] + with, sums[1] + calls.weighted]
         });
         share(sums)

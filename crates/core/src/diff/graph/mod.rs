@@ -6,13 +6,11 @@ mod cap;
 mod compare;
 mod document;
 
-use std::collections::BTreeMap;
-
 pub use self::document::*;
+use super::join::joined;
 use super::judge::Evidence;
 use super::policy::Policy;
 use super::side::SideFacts;
-use crate::facts::{Facts, Group};
 use crate::paths::{GraphEdge, GraphItem};
 use crate::stats::fdr::benjamini_hochberg;
 
@@ -34,7 +32,7 @@ pub(super) fn compare(
     }
     let mut nodes = Vec::new();
     let mut edges = Vec::new();
-    for (item, counts) in both(sides.map(|side| side.facts)) {
+    for (item, counts) in joined(sides.map(|side| side.facts.graph().iter())) {
         let times = match item {
             GraphItem::Edge(edge) if !edge.is_dependency => {
                 let gap = GraphItem::Gap(edge.clone());
@@ -67,17 +65,6 @@ pub(super) fn compare(
         nodes_left_out,
         edges_left_out,
     })
-}
-
-/// Every item of either side, with its groups.
-fn both(sides: [&Facts; 2]) -> BTreeMap<&GraphItem, [Option<&Group>; 2]> {
-    let mut items: BTreeMap<&GraphItem, [Option<&Group>; 2]> = BTreeMap::new();
-    for (place, facts) in sides.into_iter().enumerate() {
-        for (item, group) in facts.graph() {
-            items.entry(item).or_default()[place] = Some(group);
-        }
-    }
-    items
 }
 
 fn node(name: &str, is_dependency: bool, open: Open<GraphComparison>) -> Open<GraphNodeDiff> {

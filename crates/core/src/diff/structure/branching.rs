@@ -19,7 +19,7 @@ const SETS: usize = 4;
 pub(super) fn shifts(paths: &Paths<'_>, sides: [&Facts; 2]) -> Vec<BranchingShift> {
     let work = paths
         .pairs()
-        .filter(|[_, after]| after.node.label.kind == NodeKind::Work);
+        .filter(|[_, after]| after.kind == NodeKind::Work);
     let trees = sides.map(Facts::paths);
     let mut found: Vec<BranchingShift> = work
         .filter_map(|pair| shift(trees, pair, paths.tops[pair[1].top as usize]))
@@ -35,7 +35,7 @@ fn shift(
     request: &Label,
 ) -> Option<BranchingShift> {
     let nodes = paths.map(|path| path.node);
-    let cells = paths.map(|path| &path.total);
+    let cells = paths.map(|path| &path.node.total);
     if cells
         .iter()
         .any(|c| c.traces < MIN_TRACES || c.calls <= 0.0)
@@ -77,7 +77,7 @@ fn shift(
     sets.sort_by(|x, y| change(y).total_cmp(&change(x)));
     sets.truncate(SETS);
     Some(BranchingShift {
-        parent: nodes[1].label.clone(),
+        parent: Label::clone(&nodes[1].label),
         request: request.clone(),
         distance,
         expected,

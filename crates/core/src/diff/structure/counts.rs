@@ -3,7 +3,7 @@
 use super::Change;
 use super::document::StructureKind;
 use crate::diff::paths::{PathAt, Paths};
-use crate::paths::{NodeKind, PathCell, PathNode};
+use crate::paths::{Label, NodeKind, PathCell, PathNode, PathSum};
 use crate::stats::distribution::normal_two_sided;
 use crate::stats::fdr::benjamini_hochberg;
 use crate::stats::ratio::{Ratio, SliceSums};
@@ -32,15 +32,15 @@ pub(super) fn changes(paths: &Paths<'_>) -> Vec<Change> {
     let mut counted: Vec<(Change, f64)> = Vec::new();
     let mut tests = 0;
     for [before, after] in paths.pairs() {
-        let cells = [&before.total, &after.total];
+        let cells = [&before.node.total, &after.node.total];
         if cells.iter().any(|c| c.traces < MIN_TRACES) {
             continue;
         }
-        if after.node.label.kind == NodeKind::Work {
+        if after.kind == NodeKind::Work {
             found.extend(side_by_side(after.node, cells));
         }
         let parent = paths.parent(1, after);
-        if let Some(parent) = parent.filter(|p| p.node.label.kind == NodeKind::Work) {
+        if let Some(parent) = parent.filter(|p| p.kind == NodeKind::Work) {
             tests += 1;
             counted.extend(times([before, after], parent));
         }
@@ -71,7 +71,7 @@ fn side_by_side(node: &PathNode, cells: [&PathCell; 2]) -> Option<Change> {
         } else {
             StructureKind::ParallelForSerial
         },
-        parent: node.label.clone(),
+        parent: Label::clone(&node.label),
         child: None,
         other: None,
         values: shares,
@@ -82,7 +82,7 @@ fn side_by_side(node: &PathNode, cells: [&PathCell; 2]) -> Option<Change> {
 /// Calls per call of the parent that makes any.
 fn times(paths: [&PathAt<'_>; 2], parent: &PathAt<'_>) -> Option<(Change, f64)> {
     let nodes = paths.map(|path| path.node);
-    let cells = paths.map(|path| &path.total);
+    let cells = paths.map(|path| &path.node.total);
     let per_present = |c: &PathCell| (c.present > 0.0).then(|| c.calls / c.present);
     let values = [per_present(cells[0])?, per_present(cells[1])?];
     let factor = values[1] / values[0];
@@ -94,7 +94,7 @@ fn times(paths: [&PathAt<'_>; 2], parent: &PathAt<'_>) -> Option<(Change, f64)> 
         StructureKind::FewerTimes
     } else {
         let failing = cells.map(|c| c.errors / c.present);
-        let above = &parent.total;
+        let above = &parent.node.total;
         let is_sequential = nodes[1].is_awaited
             && above.branching > 0.0
             && above.overlapping < SEQUENTIAL * above.branching;
@@ -108,8 +108,8 @@ fn times(paths: [&PathAt<'_>; 2], parent: &PathAt<'_>) -> Option<(Change, f64)> 
     };
     let change = Change {
         kind,
-        parent: parent.node.label.clone(),
-        child: Some(nodes[1].label.clone()),
+        parent: Label::clone(&parent.node.label),
+        child: Some(Label::clone(&nodes[1].label)),
         other: None,
         values,
         p: Some(p),
@@ -124,10 +124,13 @@ fn p_of_change(nodes: [&PathNode; 2], values: [f64; 2]) -> Option<f64> {
         degrees_of_freedom: 1.0,
     }; 2];
     for side in [0, 1] {
-        let slices = nodes[side].cells.iter().map(|(_, cell)| SliceSums {
-            traces: cell.traces as f64,
-            x: cell.present,
-            y: cell.calls,
+        let of_path = &nodes[side].slices;
+        let [traces, present, calls] =
+            [PathSum::Traces, PathSum::Present, PathSum::Calls].map(|sum| of_path.series(sum));
+        let slices = (0..of_path.numbers().len()).map(|slice| SliceSums {
+            traces: traces[slice],
+            x: present[slice],
+            y: calls[slice],
             ..SliceSums::default()
         });
         let ratio = Ratio::estimate(slices)?;

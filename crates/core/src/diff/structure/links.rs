@@ -55,10 +55,10 @@ impl<'a> Tree<'a> {
     fn called_by(&self, link: &Link<'_>) -> BTreeSet<&'a Label> {
         let children = self.children.get(&link.id).into_iter().flatten();
         if link.node.label.kind != NodeKind::Edge {
-            return children.map(|(_, node)| &node.label).collect();
+            return children.map(|(_, node)| &*node.label).collect();
         }
         let below = children.filter_map(|(id, _)| self.children.get(id));
-        below.flatten().map(|(_, node)| &node.label).collect()
+        below.flatten().map(|(_, node)| &*node.label).collect()
     }
 
     fn children(&self, id: &PathId) -> impl Iterator<Item = &'a PathNode> {
@@ -105,8 +105,8 @@ pub(super) fn changes(
             let traces = link.traces as f64;
             Change {
                 kind,
-                parent: link.parent.label.clone(),
-                child: Some(link.node.label.clone()),
+                parent: Label::clone(&link.parent.label),
+                child: Some(Label::clone(&link.node.label)),
                 other: None,
                 values: match kind {
                     StructureKind::NewCall => [0.0, traces],
@@ -130,7 +130,7 @@ fn only_in<'a>(
     let occupied = occupied.count();
     let mut requests = vec![0.0; paths.tops.len()];
     for path in paths.sides[side].iter().filter(|p| p.node.parent.is_none()) {
-        requests[path.top as usize] = path.total.weight;
+        requests[path.top as usize] = path.node.total.weight;
     }
     let mut found = Vec::new();
     for path in paths.sides[side].iter().filter(|p| p.twin.is_none()) {
@@ -143,8 +143,8 @@ fn only_in<'a>(
         else {
             continue;
         };
-        let (cell, above) = (&path.total, &parent.total);
-        let share = above.traces as f64 / (above.traces + other.total.traces).max(1) as f64;
+        let (cell, above) = (&path.node.total, &parent.node.total);
+        let share = above.traces as f64 / (above.traces + other.node.total.traces).max(1) as f64;
         let p = share.powf(cell.traces as f64);
         found.push(Link {
             id: path.id,
@@ -155,7 +155,7 @@ fn only_in<'a>(
             per_request: cell.calls / requests[path.top as usize],
             p,
             passes: cell.traces >= policy.min_traces
-                && path.node.cells.len() >= policy.min_slices.min(occupied)
+                && path.node.slices.numbers().len() >= policy.min_slices.min(occupied)
                 && p <= policy.max_p,
             is_told: false,
         });
@@ -206,9 +206,9 @@ fn renames(
             (x.is_told, y.is_told) = (true, true);
             found.push(Change {
                 kind,
-                parent: x.parent.label.clone(),
-                child: Some(y.node.label.clone()),
-                other: Some(x.node.label.clone()),
+                parent: Label::clone(&x.parent.label),
+                child: Some(Label::clone(&y.node.label)),
+                other: Some(Label::clone(&x.node.label)),
                 values: [x.rate, y.rate],
                 p: None,
             });
@@ -239,16 +239,16 @@ fn wraps(
             let Some(above) = x.node.parent.and_then(|p| tree.tree.nodes().get(&p)) else {
                 continue;
             };
-            let rate = inner.total().calls / above.total().calls;
+            let rate = inner.total.calls / above.total.calls;
             if !is_same(x.rate, rate) {
                 continue;
             }
             (x.is_told, y.is_told) = (true, true);
             found.push(Change {
                 kind,
-                parent: x.parent.label.clone(),
-                child: Some(x.node.label.clone()),
-                other: Some(y.node.label.clone()),
+                parent: Label::clone(&x.parent.label),
+                child: Some(Label::clone(&x.node.label)),
+                other: Some(Label::clone(&y.node.label)),
                 values: match kind {
                     StructureKind::Wrapped => [x.rate, rate],
                     _ => [rate, x.rate],
@@ -277,9 +277,9 @@ fn moves(gone: &mut [Link<'_>], new: &mut [Link<'_>], found: &mut Vec<Change>) {
         (x.is_told, y.is_told) = (true, true);
         found.push(Change {
             kind: StructureKind::Moved,
-            parent: y.parent.label.clone(),
-            child: Some(y.node.label.clone()),
-            other: Some(x.parent.label.clone()),
+            parent: Label::clone(&y.parent.label),
+            child: Some(Label::clone(&y.node.label)),
+            other: Some(Label::clone(&x.parent.label)),
             values: [x.per_request, y.per_request],
             p: None,
         });

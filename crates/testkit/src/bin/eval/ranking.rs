@@ -27,7 +27,7 @@ fn rankings(diff: &Diff, sides: &[Facts; 2]) -> [Ranking; 6] {
         let changes = sides.each_ref().map(|facts| {
             let mut sums: BTreeMap<String, f64> = BTreeMap::new();
             let requests = facts.paths().requests();
-            let weight: f64 = requests.map(|(_, node)| node.total().weight).sum();
+            let weight: f64 = requests.map(|(_, node)| node.total.weight).sum();
             for node in facts.paths().nodes().values() {
                 let label = &node.label;
                 let owner = match label.kind {
@@ -35,7 +35,7 @@ fn rankings(diff: &Diff, sides: &[Facts; 2]) -> [Ranking; 6] {
                     NodeKind::Edge if edge_to_callee => &label.peer,
                     _ => &label.service,
                 };
-                *sums.entry(owner.clone()).or_default() += value(&node.total()) / weight.max(1.0);
+                *sums.entry(owner.clone()).or_default() += value(&node.total) / weight.max(1.0);
             }
             sums
         });
