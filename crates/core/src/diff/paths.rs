@@ -63,7 +63,7 @@ impl<'a> Paths<'a> {
             let ids = tree.nodes().keys();
             (0..).zip(ids).map(|(place, id)| (*id, place)).collect()
         });
-        let sides = [0, 1].map(|side| {
+        let mut sides = [0, 1].map(|side| {
             let mut paths: Vec<PathAt<'_>> = Vec::with_capacity(trees[side].nodes().len());
             for (id, node) in trees[side].nodes() {
                 paths.push(PathAt {
@@ -73,7 +73,7 @@ impl<'a> Paths<'a> {
                     label: labels.number(&node.label),
                     top: 0,
                     parent: node.parent.and_then(|id| places[side].get(&id).copied()),
-                    twin: places[1 - side].get(id).copied(),
+                    twin: None,
                 });
             }
             for place in 0..paths.len() {
@@ -83,6 +83,18 @@ impl<'a> Paths<'a> {
             }
             paths
         });
+        let [a, b] = &mut sides;
+        let mut first = 0;
+        for (place, after) in (0..).zip(b.iter_mut()) {
+            first += a[first..]
+                .iter()
+                .take_while(|path| path.id < after.id)
+                .count();
+            if let Some(before) = a.get_mut(first).filter(|path| path.id == after.id) {
+                after.twin = Some(first as u32);
+                before.twin = Some(place);
+            }
+        }
         Self {
             labels: labels.labels,
             tops: tops.labels,

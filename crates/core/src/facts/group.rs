@@ -6,28 +6,27 @@ use super::exemplars::{Exemplar, Exemplars};
 /// A group's cells and exemplars.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Group {
-    /// One cell per slice; `None` where the group does not occur. May be shorter than there are slices.
-    cells: Vec<Option<Box<Cell>>>,
+    /// The cells of the slices in which the group occurs, in order.
+    cells: Vec<(u32, Cell)>,
     /// Traces that show what the group's numbers mean.
     pub exemplars: Exemplars,
 }
 
 impl Group {
     /// The cell of a slice, made where it is missing.
-    #[inline]
-    pub(crate) fn cell_mut(&mut self, slice: usize) -> &mut Cell {
-        if slice >= self.cells.len() {
-            self.cells.resize_with(slice + 1, || None);
-        }
-        self.cells[slice].get_or_insert_default()
+    fn cell_mut(&mut self, slice: u32) -> &mut Cell {
+        let place = self.cells.binary_search_by_key(&slice, |(s, _)| *s);
+        let place = place.unwrap_or_else(|place| {
+            self.cells.insert(place, (slice, Cell::default()));
+            place
+        });
+        &mut self.cells[place].1
     }
 
     /// Slice number and cell of every slice in which the group occurs.
     pub fn cells(&self) -> impl Iterator<Item = (usize, &Cell)> + Clone {
-        self.cells
-            .iter()
-            .enumerate()
-            .filter_map(|(slice, cell)| cell.as_deref().map(|c| (slice, c)))
+        let cells = self.cells.iter();
+        cells.map(|(slice, cell)| (*slice as usize, cell))
     }
 
     /// All slices' cells in one.
@@ -57,23 +56,16 @@ impl Group {
     /// Adds another group whose slice i is this group's slice `slice_of[i]`.
     pub(crate) fn merge(&mut self, other: &Self, slice_of: &[usize]) {
         for (slice, cell) in other.cells() {
-            self.cell_mut(slice_of[slice]).merge(cell);
+            self.cell_mut(slice_of[slice] as u32).merge(cell);
         }
         self.exemplars.merge(&other.exemplars);
     }
 
-    /// Renumbers slices: slice i becomes `slice_of[i]`.
+    /// Renumbers slices: slice i becomes `slice_of[i]`, which must keep their order.
     pub(crate) fn renumber(&mut self, slice_of: &[usize]) {
-        let mut moved = Self {
-            cells: Vec::new(),
-            exemplars: std::mem::take(&mut self.exemplars),
-        };
-        for (slice, cell) in self.cells.drain(..).enumerate() {
-            if let Some(cell) = cell {
-                *moved.cell_mut(slice_of[slice]) = *cell;
-            }
+        for (slice, _) in &mut self.cells {
+            *slice = slice_of[*slice as usize] as u32;
         }
-        *self = moved;
     }
 }
 
@@ -128,6 +120,7 @@ impl OpenGroup {
     /// The group with all that was added. Its last trace must have ended.
     pub(crate) fn close(mut self) -> Group {
         self.swap_cell();
+        self.group.cells.shrink_to_fit();
         self.group
     }
 
@@ -176,12 +169,13 @@ impl OpenGroup {
 
     /// Changes places with the group's cell of the current slice, either of which is empty.
     fn swap_cell(&mut self) {
-        let slice = self.slice as usize;
-        let kept = self.group.cells.get_mut(slice).and_then(Option::take);
+        let cells = &mut self.group.cells;
+        let place = cells.binary_search_by_key(&self.slice, |(s, _)| *s);
         let cell = std::mem::take(&mut self.cell);
-        if cell.traces > 0 {
-            *self.group.cell_mut(slice) = cell;
+        match place {
+            Ok(place) => self.cell = cells.remove(place).1,
+            Err(place) if cell.traces > 0 => cells.insert(place, (self.slice, cell)),
+            Err(_) => {}
         }
-        self.cell = kept.map_or_else(Cell::default, |cell| *cell);
     }
 }

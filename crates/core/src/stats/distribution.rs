@@ -71,8 +71,8 @@ fn refined_t_quantile(mut t: f64, tail: f64, df: f64) -> f64 {
         let bend = slope * ((df + 1.0) * t / (df + t * t) - slope);
         let step = 2.0 * off * slope / (2.0 * slope * slope - off * bend).max(slope * slope);
         t = (t + step).max(t / 4.0);
-        // Each step leaves the cube of the error, relative to t within an order of magnitude.
-        if step.abs() <= 1e-5 * t.abs() {
+        // Each step leaves about the cube of the error.
+        if step.abs() <= 1e-4 * t.abs() {
             break;
         }
         tail_now = t_two_sided(t, df);

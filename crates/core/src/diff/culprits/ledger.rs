@@ -103,7 +103,7 @@ impl<'p, 'a> Requests<'p, 'a> {
         (total.weight > 0.0).then(|| total.duration_ns / total.weight)
     }
 
-    fn variance(&self, of: &Standardized) -> Variance {
+    fn variance(&self, of: &Standardized<'_>) -> Variance {
         let m = self.slices as f64;
         let squares: f64 = of.slices.iter().map(|u| u * u).sum();
         let by_slice = (self.slices > 1).then(|| m / (m - 1.0) * squares);
@@ -185,19 +185,23 @@ impl<'s, 'p, 'a> Times<'s, 'p, 'a> {
         Self { side, sums, slices }
     }
 
-    /// A label's time and calls per request of one type.
-    fn standardized(&self, place: usize, top: u32) -> Standardized {
-        let slices = self.side.all_slices;
-        let Some(request) = self.side.request(top) else {
-            return Standardized::none(slices);
-        };
+    /// Makes every slice's sums of one type of requests into what it adds to the time per request beyond its part.
+    fn center(&mut self, places: &[(u32, usize)], request: &PathAt<'_>) {
+        let total = &request.node.total;
+        for (_, place) in places {
+            let time_ns = self.sums[*place].critical_ns / total.weight;
+            let slices = &mut self.slices[place * self.side.all_slices..][..self.side.all_slices];
+            slices.iter_mut().for_each(|ns| *ns /= total.weight);
+            for (slice, weight) in request.node.slices.each(PathSum::Weight) {
+                slices[slice] -= time_ns * weight / total.weight;
+            }
+        }
+    }
+
+    /// A label's time and calls per request of one type, whose sums are centered.
+    fn standardized(&self, place: usize, request: &PathAt<'_>) -> Standardized<'_> {
         let (total, sums) = (&request.node.total, &self.sums[place]);
         let time_ns = sums.critical_ns / total.weight;
-        let of_slices = &self.slices[place * slices..][..slices];
-        let mut slices: Vec<f64> = of_slices.iter().map(|ns| ns / total.weight).collect();
-        for (slice, weight) in request.node.slices.each(PathSum::Weight) {
-            slices[slice] -= time_ns * weight / total.weight;
-        }
         let squares = sums.critical_squared - 2.0 * time_ns * sums.critical_weight
             + time_ns * time_ns * total.weight_squared;
         Standardized {
@@ -205,42 +209,58 @@ impl<'s, 'p, 'a> Times<'s, 'p, 'a> {
             calls: sums.calls / total.weight,
             traces: total.traces as f64,
             by_trace: squares.max(0.0) / (total.weight * total.weight),
-            slices,
+            slices: &self.slices[place * self.side.all_slices..][..self.side.all_slices],
         }
     }
 }
 
 /// A label's time and calls per request at one mix of requests.
-#[derive(Clone)]
-struct Standardized {
+#[derive(Clone, Copy, Default)]
+struct Standardized<'s> {
     time_ns: f64,
     calls: f64,
     traces: f64,
     /// Variance of the time if traces are independent.
     by_trace: f64,
     /// What every slice adds to the time beyond its part.
-    slices: Vec<f64>,
+    slices: &'s [f64],
 }
 
-impl Standardized {
-    fn none(slices: usize) -> Self {
+/// The same of all types of requests, by the label's number.
+struct OverAll {
+    /// Slices are apart, one label's after the other's.
+    labels: Vec<Standardized<'static>>,
+    slices: Vec<f64>,
+    all_slices: usize,
+}
+
+impl OverAll {
+    fn none(labels: usize, all_slices: usize) -> Self {
         Self {
-            time_ns: 0.0,
-            calls: 0.0,
-            traces: 0.0,
-            by_trace: 0.0,
-            slices: vec![0.0; slices],
+            labels: vec![Standardized::default(); labels],
+            slices: vec![0.0; labels * all_slices],
+            all_slices,
         }
     }
 
-    /// Adds another type of requests that has this share.
-    fn add(&mut self, other: &Self, share: f64) {
-        self.time_ns += share * other.time_ns;
-        self.calls += share * other.calls;
-        self.traces += other.traces;
-        self.by_trace += share * share * other.by_trace;
-        let slices = self.slices.iter_mut().zip(&other.slices);
+    /// Adds a type of requests that has this share.
+    fn add(&mut self, label: u32, other: &Standardized<'_>, share: f64) {
+        let sums = &mut self.labels[label as usize];
+        sums.time_ns += share * other.time_ns;
+        sums.calls += share * other.calls;
+        sums.traces += other.traces;
+        sums.by_trace += share * share * other.by_trace;
+        let slices = self.slices[label as usize * self.all_slices..].iter_mut();
+        let slices = slices.zip(other.slices);
         slices.for_each(|(mine, theirs)| *mine += share * theirs);
+    }
+
+    fn of(&self, label: u32) -> Standardized<'_> {
+        let slices = &self.slices[label as usize * self.all_slices..][..self.all_slices];
+        Standardized {
+            slices,
+            ..self.labels[label as usize]
+        }
     }
 }
 
@@ -287,47 +307,52 @@ pub(super) fn build<'a>(
     let worth = worth(paths, [&a, &b]);
     let sides = [&a, &b];
     let places = Places::of(paths, |top| mix[top as usize].is_some());
-    let times = sides.map(|side| Times::of(side, &places));
-    let none = sides.map(|side| Standardized::none(side.all_slices));
-    let mut all = vec![None; paths.labels.len()];
+    let mut times = sides.map(|side| Times::of(side, &places));
+    let mut over_all = sides.map(|side| OverAll::none(paths.labels.len(), side.all_slices));
+    let mut is_below = vec![false; paths.labels.len()];
     for top in tops {
-        let Some(share) = mix[top as usize] else {
+        let (Some(share), [Some(before), Some(after)]) =
+            (mix[top as usize], sides.map(|side| side.request(top)))
+        else {
             continue;
         };
-        let labels = places.of_top[top as usize].iter();
-        let alone = labels.map(|(label, place)| {
-            let of_side = |side: &Times<'_, '_, '_>| side.standardized(*place, top);
-            (*label, times.each_ref().map(of_side))
-        });
-        let alone: Vec<(u32, [Standardized; 2])> = alone.collect();
-        for (label, of_sides) in &alone {
-            let sums = all[*label as usize].get_or_insert_with(|| none.clone());
-            for (sum, of_side) in sums.iter_mut().zip(of_sides) {
-                sum.add(of_side, share);
+        let labels = &places.of_top[top as usize];
+        let requests = [before, after];
+        for side in [0, 1] {
+            times[side].center(labels, requests[side]);
+            for (label, place) in labels {
+                let of_label = times[side].standardized(*place, requests[side]);
+                over_all[side].add(*label, &of_label, share);
+                is_below[*label as usize] = true;
             }
         }
-        let traces = sides.map(|side| side.request(top).map_or(0, |r| r.node.total.traces));
+        let traces = requests.map(|request| request.node.total.traces);
         if traces[0].min(traces[1]) >= MIN_TRACES {
             let mean_ns = a.mean_ns(top).unwrap_or(0.0);
             let callers = worth.callers(top..top + 1, |_| Some(1.0));
-            let entries = entries(sides, alone, &paths.labels, callers);
+            let of_labels = labels.iter().map(|(label, place)| {
+                let of_side = |side: usize| times[side].standardized(*place, requests[side]);
+                (*label, [of_side(0), of_side(1)])
+            });
+            let entries = entries(sides, of_labels, &paths.labels, callers);
             ledger.by_request.push((mean_ns, entries));
         }
     }
-    let all = (0..).zip(all).filter_map(|(label, of)| Some((label, of?)));
+    let below = (0..).zip(&is_below).filter(|(_, is_below)| **is_below);
+    let of_labels = below.map(|(label, _)| (label, over_all.each_ref().map(|of| of.of(label))));
     let callers = worth.callers(0..mix.len() as u32, |top| mix[top as usize]);
-    ledger.entries = entries(sides, all, &paths.labels, callers);
+    ledger.entries = entries(sides, of_labels, &paths.labels, callers);
     ledger
 }
 
 /// The parts of these labels.
-fn entries<'a>(
+fn entries<'s, 'a>(
     sides: [&Requests<'_, 'a>; 2],
-    of_labels: impl IntoIterator<Item = (u32, [Standardized; 2])>,
+    of_labels: impl Iterator<Item = (u32, [Standardized<'s>; 2])>,
     labels: &[&'a Label],
     mut callers: Callers<'a>,
 ) -> Vec<Entry<'a>> {
-    let entry = |(number, [before, after]): (u32, [Standardized; 2])| {
+    let entry = |(number, [before, after]): (u32, [Standardized<'s>; 2])| {
         let change = Test::without_p(
             after.time_ns - before.time_ns,
             sides[0].variance(&before),
@@ -343,5 +368,5 @@ fn entries<'a>(
             callers,
         }
     };
-    of_labels.into_iter().map(entry).collect()
+    of_labels.map(entry).collect()
 }

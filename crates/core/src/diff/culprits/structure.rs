@@ -1,6 +1,7 @@
 //! Which services branch differently: calls that went missing or came new, within one type of request.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -64,9 +65,9 @@ struct Calls {
     errors: f64,
     weighted: f64,
     childless: f64,
-    with: ByChild,
-    /// Children of children that are work of the same service.
-    through: ByChild,
+    /// Where its children are, and its children's children that are work of the same service.
+    with: Range<usize>,
+    through: Range<usize>,
 }
 
 impl Calls {
@@ -75,24 +76,6 @@ impl Calls {
         self.errors += total.errors - total.origins;
         self.weighted += total.calls;
         self.childless += total.childless;
-    }
-}
-
-/// Calls that have a child, by its number.
-#[derive(Debug, Clone, Default)]
-struct ByChild(Vec<(u32, f64)>);
-
-impl ByChild {
-    fn add(&mut self, child: u32, calls: f64) {
-        match self.0.binary_search_by_key(&child, |(c, _)| *c) {
-            Ok(place) => self.0[place].1 += calls,
-            Err(place) => self.0.insert(place, (child, calls)),
-        }
-    }
-
-    fn of(&self, child: u32) -> f64 {
-        let place = self.0.binary_search_by_key(&child, |(c, _)| *c);
-        place.map_or(0.0, |place| self.0[place].1)
     }
 }
 
@@ -126,15 +109,50 @@ impl<'a> Child<'a> {
     }
 }
 
-/// Calls by parent and type of request, both in numbers, in this order.
-struct Branching(Vec<((u32, u32), Calls)>);
+/// Calls by parent and type of request, both in numbers.
+#[derive(Default)]
+struct Branching {
+    /// In order of the parents, and of the types.
+    calls: Vec<((u32, u32), Calls)>,
+    /// Calls that have a child: of every parent and type in order of the children.
+    with: Vec<(u32, f64)>,
+    through: Vec<(u32, f64)>,
+}
 
 impl Branching {
     fn of_parent(&self, parent: u32) -> &[((u32, u32), Calls)] {
-        let from = self.0.partition_point(|((p, _), _)| *p < parent);
-        let rest = &self.0[from..];
+        let from = self.calls.partition_point(|((p, _), _)| *p < parent);
+        let rest = &self.calls[from..];
         &rest[..rest.partition_point(|((p, _), _)| *p == parent)]
     }
+
+    fn with(&self, calls: &Calls) -> &[(u32, f64)] {
+        &self.with[calls.with.clone()]
+    }
+
+    fn through(&self, calls: &Calls) -> &[(u32, f64)] {
+        &self.through[calls.through.clone()]
+    }
+}
+
+/// The calls that have this child.
+fn having(children: &[(u32, f64)], child: u32) -> f64 {
+    let place = children.binary_search_by_key(&child, |(c, _)| *c);
+    place.map_or(0.0, |place| children[place].1)
+}
+
+/// Sums of calls by place and child, one list after the other, and where the list of every place is.
+fn by_place(mut sums: Vec<(u32, u32, f64)>, places: usize) -> (Vec<(u32, f64)>, Vec<Range<usize>>) {
+    sums.sort_unstable_by_key(|(place, child, _)| (*place, *child));
+    let mut all: Vec<(u32, f64)> = Vec::with_capacity(sums.len());
+    let mut ranges = vec![0..0; places];
+    for of_place in sums.chunk_by(|x, y| x.0 == y.0) {
+        let from = all.len();
+        let of_child = of_place.chunk_by(|x, y| x.1 == y.1);
+        all.extend(of_child.map(|same| (same[0].1, same.iter().map(|x| x.2).sum())));
+        ranges[of_place[0].0 as usize] = from..all.len();
+    }
+    (all, ranges)
 }
 
 /// Children in numbers.
@@ -168,41 +186,52 @@ fn branching(paths: &Paths<'_>, children: &Children<'_>, side: usize) -> Branchi
     let nodes = &paths.sides[side];
     let number = |path: &PathAt<'_>| children.of_label[path.label as usize];
     let is_inside_request =
-        |path: &&PathAt<'_>| paths.tops[path.top as usize].kind == NodeKind::Request;
-    let parents = nodes
-        .iter()
-        .filter(|path| path.kind == NodeKind::Work && is_inside_request(path));
-    let mut places: HashMap<(u32, u32), usize, FixedState> = HashMap::default();
-    let mut all: Vec<((u32, u32), Calls)> = Vec::new();
-    for path in parents {
-        let parent = (number(path), path.top);
-        let place = *places.entry(parent).or_insert_with(|| {
-            all.push((parent, Calls::default()));
-            all.len() - 1
-        });
-        all[place].1.add(&path.node.total);
+        |path: &PathAt<'_>| paths.tops[path.top as usize].kind == NodeKind::Request;
+    let mut parents: Vec<((u32, u32), u32)> = (0..)
+        .zip(nodes)
+        .filter(|(_, path)| path.kind == NodeKind::Work && is_inside_request(path))
+        .map(|(at, path)| ((number(path), path.top), at))
+        .collect();
+    parents.sort_unstable();
+    let mut all = Branching::default();
+    let mut place_of: Vec<Option<u32>> = vec![None; nodes.len()];
+    for same in parents.chunk_by(|x, y| x.0 == y.0) {
+        let mut calls = Calls::default();
+        for (_, at) in same {
+            place_of[*at as usize] = Some(all.calls.len() as u32);
+            calls.add(&nodes[*at as usize].node.total);
+        }
+        all.calls.push((same[0].0, calls));
     }
-    for path in nodes.iter().filter(is_inside_request) {
-        let Some(parent) = path.parent.map(|p| &nodes[p as usize]) else {
+    let (mut with, mut through) = (Vec::new(), Vec::new());
+    for path in nodes {
+        let Some(parent) = path.parent else {
             continue;
         };
-        let Some(place) = places.get(&(number(parent), path.top)) else {
+        let Some(place) = place_of[parent as usize] else {
             continue;
         };
         let present = path.node.total.present;
-        all[*place].1.with.add(number(path), present);
-        let above = parent.parent.map(|p| &nodes[p as usize]);
-        let is_inside = |p: &&PathAt<'_>| {
-            p.kind == NodeKind::Work && p.node.label.service == parent.node.label.service
-        };
-        if let Some(above) = above.filter(is_inside)
-            && let Some(place) = places.get(&(number(above), path.top))
-        {
-            all[*place].1.through.add(number(path), present);
-        }
+        with.push((place, number(path), present));
+        let parent = &nodes[parent as usize];
+        let above = parent.parent.and_then(|at| {
+            let is_inside = nodes[at as usize].node.label.service == parent.node.label.service;
+            place_of[at as usize].filter(|_| is_inside)
+        });
+        through.extend(above.map(|place| (place, number(path), present)));
     }
-    all.sort_unstable_by_key(|(key, _)| *key);
-    Branching(all)
+    let places = all.calls.len();
+    let (with, of_with) = by_place(with, places);
+    let (through, of_through) = by_place(through, places);
+    let ranges = of_with.into_iter().zip(of_through);
+    for ((_, calls), (with, through)) in all.calls.iter_mut().zip(ranges) {
+        (calls.with, calls.through) = (with, through);
+    }
+    Branching {
+        with,
+        through,
+        ..all
+    }
 }
 
 /// The test over strata, where there are calls enough.
@@ -273,7 +302,7 @@ pub(super) fn changes(paths: &Paths<'_>) -> (Vec<Branch>, Replaced) {
             .collect();
         let mut children: Vec<Option<u32>> = both
             .iter()
-            .flat_map(|(x, y)| x.with.0.iter().chain(&y.with.0))
+            .flat_map(|(x, y)| sides[0].with(x).iter().chain(sides[1].with(y)))
             .map(|(c, _)| Some(*c))
             .collect();
         children.push(None);
@@ -281,15 +310,15 @@ pub(super) fn changes(paths: &Paths<'_>) -> (Vec<Branch>, Replaced) {
         children.dedup();
         let mut of_parent: Vec<Branch> = Vec::new();
         for child in children {
-            let share = |calls: &Calls| {
-                let with = child.map_or(calls.childless, |c| calls.with.of(c));
+            let share = |side: &Branching, calls: &Calls| {
+                let with = child.map_or(calls.childless, |c| having(side.with(calls), c));
                 (with / calls.weighted).min(1.0)
             };
             let strata: Vec<Stratum> = both
                 .iter()
                 .map(|(x, y)| Stratum {
                     n: [x.traces, y.traces],
-                    share: [share(x), share(y)],
+                    share: [share(&sides[0], x), share(&sides[1], y)],
                 })
                 .collect();
             let single = strata.iter().map(std::slice::from_ref);
@@ -318,7 +347,7 @@ pub(super) fn changes(paths: &Paths<'_>) -> (Vec<Branch>, Replaced) {
         of_parent.retain(|branch| !is_new_instrumentation(branch));
         without_aborts(&mut of_parent, &both);
         without_renames(&mut of_parent, &mut replaced);
-        without_wraps(&mut of_parent, &both, &all);
+        without_wraps(&mut of_parent, &both, &sides, &all);
         found.append(&mut of_parent);
     }
     found.sort_by(|x, y| y.strength().total_cmp(&x.strength()));
@@ -381,7 +410,12 @@ fn without_aborts(branches: &mut Vec<Branch>, both: &[(&Calls, &Calls)]) {
 }
 
 /// Drops children that went down or came up one level inside their service, and the span that came between or is gone.
-fn without_wraps(branches: &mut Vec<Branch>, both: &[(&Calls, &Calls)], all: &Children<'_>) {
+fn without_wraps(
+    branches: &mut Vec<Branch>,
+    both: &[(&Calls, &Calls)],
+    sides: &[Branching; 2],
+    all: &Children<'_>,
+) {
     let share = |calls: [f64; 2]| {
         if calls[1] > 0.0 {
             calls[0] / calls[1]
@@ -395,7 +429,7 @@ fn without_wraps(branches: &mut Vec<Branch>, both: &[(&Calls, &Calls)], all: &Ch
         let number = number.map(|n| n as u32);
         let sums = both.iter().fold([0.0; 2], |sums, (a, b)| {
             let calls = if side == 0 { a } else { b };
-            let with = number.map_or(0.0, |n| calls.through.of(n));
+            let with = number.map_or(0.0, |n| having(sides[side].through(calls), n));
             [sums[0] + with, sums[1] + calls.weighted]
         });
         share(sums)
