@@ -12,6 +12,9 @@ use clap::Parser as _;
 
 use args::{Args, Command};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Exit code for bad input or usage.
 const BAD_INPUT: u8 = 2;
 

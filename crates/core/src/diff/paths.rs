@@ -54,11 +54,11 @@ impl<'a> Paths<'a> {
     pub(super) fn of(trees: [&'a PathTree; 2]) -> Self {
         let nodes = || trees.iter().flat_map(|tree| tree.nodes());
         let labels = Numbers::of(nodes().map(|(_, node)| &node.label));
-        let tops = Numbers::of(
-            nodes()
-                .filter(|(_, node)| node.parent.is_none())
-                .map(|(_, node)| &node.label),
-        );
+        let all_tops = || nodes().filter(|(_, node)| node.parent.is_none());
+        let tops = Numbers::of(all_tops().map(|(_, node)| &node.label));
+        let top_numbers: HashMap<PathId, u32, FixedState> = all_tops()
+            .map(|(id, node)| (*id, tops.number(&node.label)))
+            .collect();
         let places = trees.map(|tree| -> HashMap<PathId, u32, FixedState> {
             let ids = tree.nodes().keys();
             (0..).zip(ids).map(|(place, id)| (*id, place)).collect()
@@ -71,15 +71,10 @@ impl<'a> Paths<'a> {
                     node,
                     kind: node.label.kind,
                     label: labels.number(&node.label),
-                    top: 0,
+                    top: top_numbers[&node.top],
                     parent: node.parent.and_then(|id| places[side].get(&id).copied()),
                     twin: None,
                 });
-            }
-            for place in 0..paths.len() {
-                let top = places[side].get(&paths[place].node.top);
-                let top = top.map_or(paths[place].node, |top| paths[*top as usize].node);
-                paths[place].top = tops.number(&top.label);
             }
             paths
         });

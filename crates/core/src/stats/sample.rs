@@ -2,7 +2,9 @@
 
 use super::Variance;
 use super::time::{clustered_variance, degrees_of_freedom};
-use crate::facts::histogram::{Histogram, ZERO_BUCKET, bucket_of_ns, upper_limit_ns};
+use crate::facts::histogram::{
+    BUCKETS_PER_OCTAVE, Histogram, ZERO_BUCKET, bucket_of_ns, upper_limit_ns,
+};
 
 /// How the spans of a group hang together: what their scatter must be judged by.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -231,8 +233,7 @@ impl Sample {
         if bucket == ZERO_BUCKET {
             return 0.0;
         }
-        let (low, high) = (upper_limit_ns(bucket - 1), upper_limit_ns(bucket));
-        low * (high / low).powf(inside)
+        upper_limit_ns(bucket - 1) * (inside / f64::from(BUCKETS_PER_OCTAVE)).exp2()
     }
 }
 

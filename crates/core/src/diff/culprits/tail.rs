@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::document::{NodeChange, TailBand};
 use crate::diff::document::Sides;
-use crate::diff::paths::Paths;
+use crate::diff::paths::{PathAt, Paths};
 use crate::paths::{Band, Label, NodeKind};
 
 /// The bands: shares of a side's requests, by their own durations.
@@ -24,10 +24,10 @@ const NODES: usize = 5;
 /// One side's requests, from the shortest to the longest.
 struct Requests {
     traces: f64,
-    /// Σ w and Σ w·duration by band of duration.
-    sums: BTreeMap<Band, [f64; 2]>,
-    /// Time on the critical path of every label, by band of the request's duration.
-    nodes: Vec<Vec<(Band, f64)>>,
+    /// Bands of durations, with Σ w and Σ w·duration.
+    bands: Vec<(Band, [f64; 2])>,
+    /// Time on the critical path by label, and by band of the request's duration.
+    nodes: Vec<f64>,
 }
 
 /// The mean request of a band, and the time of every label in it.
@@ -39,59 +39,69 @@ struct Mean {
 
 impl Requests {
     fn of(paths: &Paths<'_>, side: usize) -> Self {
-        let mut all = Self {
-            traces: 0.0,
-            sums: BTreeMap::new(),
-            nodes: vec![Vec::new(); paths.labels.len()],
-        };
-        for path in &paths.sides[side] {
-            if paths.tops[path.top as usize].kind != NodeKind::Request {
-                continue;
-            }
-            let node = path.node;
-            if path.is_request() {
-                all.traces += node.strata.iter().map(|s| s.traces as f64).sum::<f64>();
-                for band in &node.bands {
-                    let sums = all.sums.entry(band.band).or_default();
-                    sums[0] += band.weight;
-                    sums[1] += band.time_ns;
-                }
-            } else {
-                let times = node.bands.iter().map(|b| (b.band, b.time_ns));
-                all.nodes[path.label as usize].extend(times);
+        let is_inside_request =
+            |path: &&PathAt<'_>| paths.tops[path.top as usize].kind == NodeKind::Request;
+        let paths_of_requests = || paths.sides[side].iter().filter(is_inside_request);
+        let mut traces = 0.0;
+        let mut sums: BTreeMap<Band, [f64; 2]> = BTreeMap::new();
+        for path in paths_of_requests().filter(|path| path.is_request()) {
+            traces += path
+                .node
+                .strata
+                .iter()
+                .map(|s| s.traces as f64)
+                .sum::<f64>();
+            for band in &path.node.bands {
+                let sums = sums.entry(band.band).or_default();
+                sums[0] += band.weight;
+                sums[1] += band.time_ns;
             }
         }
-        all
+        let bands: Vec<(Band, [f64; 2])> = sums.into_iter().collect();
+        let mut nodes = vec![0.0; paths.labels.len() * bands.len()];
+        for path in paths_of_requests().filter(|path| !path.is_request()) {
+            let times = &mut nodes[path.label as usize * bands.len()..][..bands.len()];
+            for of_path in &path.node.bands {
+                if let Ok(place) = bands.binary_search_by_key(&of_path.band, |(band, _)| *band) {
+                    times[place] += of_path.time_ns;
+                }
+            }
+        }
+        Self {
+            traces,
+            bands,
+            nodes,
+        }
     }
 
     /// The requests between two shares. A band of durations across the border counts in part, with all its nodes, so
     /// that nothing is lost.
     fn mean(&self, (from, to): (f64, f64)) -> Mean {
-        let whole: f64 = self.sums.values().map(|s| s[0]).sum();
+        let whole: f64 = self.bands.iter().map(|(_, s)| s[0]).sum();
         let (from, to) = (from * whole, to * whole);
         let mut below = 0.0;
-        let mut parts: BTreeMap<Band, f64> = BTreeMap::new();
+        let mut parts = Vec::with_capacity(self.bands.len());
         let (mut weight, mut duration_ns) = (0.0, 0.0);
-        for (band, [w, d]) in &self.sums {
+        for (_, [w, d]) in &self.bands {
             let inside = (to.min(below + w) - from.max(below)).max(0.0);
             below += w;
-            if inside > 0.0 {
-                let part = inside / w;
-                parts.insert(*band, part);
-                weight += inside;
-                duration_ns += part * d;
-            }
+            let part = if inside > 0.0 { inside / w } else { 0.0 };
+            parts.push(part);
+            weight += inside;
+            duration_ns += part * d;
         }
-        let time = |of_node: &Vec<(Band, f64)>| {
-            let times = of_node
-                .iter()
-                .filter_map(|(band, time)| Some(parts.get(band)? * time));
+        let time = |times: &[f64]| {
+            let times = times.iter().zip(&parts).map(|(time, part)| part * time);
             times.sum::<f64>() / weight
         };
         Mean {
             traces: self.traces * weight / whole,
             duration_ns: duration_ns / weight,
-            nodes: self.nodes.iter().map(time).collect(),
+            nodes: self
+                .nodes
+                .chunks_exact(self.bands.len())
+                .map(time)
+                .collect(),
         }
     }
 }
@@ -99,7 +109,7 @@ impl Requests {
 /// The change of the mean request of every band that has enough traces on both sides.
 pub(super) fn bands(paths: &Paths<'_>) -> Vec<TailBand> {
     let (a, b) = (Requests::of(paths, 0), Requests::of(paths, 1));
-    if a.sums.is_empty() || b.sums.is_empty() {
+    if a.bands.is_empty() || b.bands.is_empty() {
         return Vec::new();
     }
     let means = BANDS.map(|shares| (shares, a.mean(shares), b.mean(shares)));

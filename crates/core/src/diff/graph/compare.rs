@@ -8,6 +8,7 @@ use crate::diff::policy::Policy;
 use crate::diff::side::{Quantiles, Side, SideFacts};
 use crate::diff::{calls, errors, latency, values};
 use crate::facts::Group;
+use crate::paths::GraphItem;
 use crate::stats::Sample;
 
 /// Example traces of a side.
@@ -45,7 +46,7 @@ pub(super) fn groups(
     let (counts_of, times_of) = ([count(0), count(1)], [time(0), time(1)]);
     let summary = |place: usize| {
         let side = counts_of[place].as_ref()?;
-        Some(summary(side, counts[place]?, times_of[place].as_ref()))
+        Some(summary(side, times_of[place].as_ref()))
     };
     let mut comparison = GraphComparison {
         change: GraphChange::Unchanged,
@@ -121,7 +122,7 @@ pub(super) fn settle(comparison: &mut GraphComparison, judgements: [Option<Judge
     }
 }
 
-fn summary(side: &Side<'_>, group: &Group, times: Option<&Times<'_>>) -> GraphSide {
+fn summary(side: &Side<'_>, times: Option<&Times<'_>>) -> GraphSide {
     let quantile = |q: &crate::stats::quantile::Quantile| QuantileSummary {
         value_ns: q.value_ns,
         interval_ns: q.interval_ns,
@@ -134,7 +135,6 @@ fn summary(side: &Side<'_>, group: &Group, times: Option<&Times<'_>>) -> GraphSi
             .map(|(name, q)| (*name, quantile(q)))
             .collect(),
     });
-    let examples = group.exemplars.typical(side.mean_ns());
     GraphSide {
         calls: side.total.spans,
         errors: side.total.errors,
@@ -144,10 +144,22 @@ fn summary(side: &Side<'_>, group: &Group, times: Option<&Times<'_>>) -> GraphSi
         per_trace: side.calls_per_trace().map_or(0.0, |calls| calls.value),
         error_ratio: side.error_ratio(),
         time,
-        examples: examples
-            .iter()
-            .take(EXAMPLES)
-            .map(|e| e.trace_id.to_string())
-            .collect(),
+        examples: Vec::new(),
+    }
+}
+
+/// Puts in the examples of a node or edge that is told.
+pub(super) fn add_examples(
+    comparison: &mut GraphComparison,
+    sides: [&SideFacts<'_>; 2],
+    item: &GraphItem,
+) {
+    let told = [&mut comparison.baseline, &mut comparison.candidate];
+    for (told, facts) in told.into_iter().zip(sides) {
+        if let (Some(told), Some(group)) = (told, facts.facts.graph().get(item)) {
+            let typical = group.exemplars.typical(Side::new(facts, group).mean_ns());
+            let examples = typical.iter().take(EXAMPLES);
+            told.examples = examples.map(|e| e.trace_id.to_string()).collect();
+        }
     }
 }

@@ -56,8 +56,24 @@ pub(super) fn compare(
         nodes: count(nodes.iter().map(|node| &node.comparison)),
         edges: count(edges.iter().map(|edge| &edge.comparison)),
     };
-    let (nodes, nodes_left_out) = cap::nodes(nodes, &edges);
-    let (edges, edges_left_out) = cap::edges(edges, &nodes);
+    let (mut nodes, nodes_left_out) = cap::nodes(nodes, &edges);
+    let (mut edges, edges_left_out) = cap::edges(edges, &nodes);
+    for node in &mut nodes {
+        let item = match node.is_dependency {
+            true => GraphItem::Dependency(node.name.clone()),
+            false => GraphItem::Service(node.name.clone()),
+        };
+        compare::add_examples(&mut node.comparison, sides, &item);
+    }
+    for edge in &mut edges {
+        let item = GraphItem::Edge(GraphEdge {
+            caller: edge.caller.clone(),
+            callee: edge.callee.clone(),
+            is_dependency: edge.is_dependency,
+            is_async: edge.is_async,
+        });
+        compare::add_examples(&mut edge.comparison, sides, &item);
+    }
     Some(GraphDiff {
         summary,
         nodes,
