@@ -321,8 +321,12 @@ pub(super) fn changes(paths: &Paths<'_>) -> (Vec<Branch>, Replaced) {
                     share: [share(&sides[0], x), share(&sides[1], y)],
                 })
                 .collect();
-            let single = strata.iter().map(std::slice::from_ref);
-            let over_all = test(&strata).filter(|t| t.z.abs() >= MIN_Z);
+            // The effect over all types lies between those of single ones.
+            let moved = |s: &&Stratum| (s.share[1] - s.share[0]).abs() >= MIN_EFFECT;
+            let any_moved = strata.iter().any(|s| moved(&s));
+            let single = strata.iter().filter(moved).map(std::slice::from_ref);
+            let over_all = any_moved.then(|| test(&strata)).flatten();
+            let over_all = over_all.filter(|t| t.z.abs() >= MIN_Z);
             let aborts = if child.is_none() {
                 aborts(&roots, types)
             } else {
