@@ -5,13 +5,15 @@
     reason = "an incident that cannot be simulated has nothing to say"
 )]
 
+use std::time::Duration;
+
 use tracediff_core::diff::{Confidence, Diff, Policy, Verdict, compare};
 use tracediff_core::facts::{Facts, KeyRole, Plan};
 use tracediff_core::model::SpanBatch;
 use tracediff_core::paths::NodeKind;
 use tracediff_core::snapshot::{Selection, take};
 use tracediff_simulate::{Incident, IncidentKind, Settings, Topology};
-use tracediff_testkit::plan_of;
+use tracediff_testkit::{Traces, plan_of};
 
 const MINUTES: f64 = 6.0;
 
@@ -55,6 +57,14 @@ fn check_sums(sides: &[Facts; 2], diff: &Diff) {
                 request.label
             );
         }
+        for (id, request) in facts.paths().requests() {
+            let origins = nodes.values().filter(|n| n.top == *id);
+            let failed: f64 = origins.map(|n| n.total.origins_reaching).sum();
+            assert!((failed - request.total.errors).abs() <= 1e-9 * failed.max(1.0));
+        }
+    }
+    for entry in &diff.attribution.failures {
+        assert!(entry.remainder.abs() < 1e-9, "{entry:?}");
     }
     let a = &diff.attribution;
     assert!(a.remainder_ns.abs() < 1e-6 * a.mean_ns.candidate, "{a:?}");
@@ -157,6 +167,12 @@ fn failures_are_named_where_they_begin() {
         assert!(!failures.is_empty(), "{kind}: {:?}", diff.culprits[0]);
         let rise = &failures[0];
         assert!(rise.ratio.candidate > rise.ratio.baseline && rise.q <= 0.05);
+        if kind == IncidentKind::ErrorAtOrigin {
+            let entry = &diff.attribution.failures[0];
+            let origin = &entry.origins[0];
+            assert_eq!(origin.node.service, diff.culprits[0].service, "{entry:?}");
+            assert!(origin.difference >= 0.9 * entry.difference, "{entry:?}");
+        }
     }
 }
 
@@ -190,4 +206,54 @@ fn facts_without_paths_name_nobody_and_say_nothing_of_the_mean() {
     let diff = compare(&facts, &facts, &Policy::default());
     assert_eq!(named(&diff), []);
     assert_eq!(diff.attribution.mean_ns.baseline, 0.0);
+}
+
+/// Requests that fail because of both of two calls, and one that does in spite of a call that failed and was not
+/// waited for.
+const TWO_ORIGINS: &str = "
+    web: buy 100ms server error
+      web: pay 20ms @10ms client error
+        bank: charge 10ms @12ms server error
+      web: ship 30ms @10ms client error
+        depot: send 20ms @12ms server error
+      web: note 10ms @50ms producer
+        mail: deliver 80ms @55ms consumer error
+    ";
+
+const SOUND: &str = "
+    web: buy 100ms server
+      web: pay 20ms @10ms client
+        bank: charge 10ms @12ms server
+      web: ship 30ms @10ms client
+        depot: send 20ms @12ms server
+      web: note 10ms @50ms producer
+        mail: deliver 80ms @55ms consumer error
+    ";
+
+#[test]
+fn failures_of_an_entry_point_are_told_to_where_they_begin() {
+    let sides = [SOUND, TWO_ORIGINS].map(|text| {
+        let traces = Traces::parse(text).repeat(120, Duration::from_secs(1));
+        facts(&[traces.batch()])
+    });
+    let diff = diff(&sides);
+    let [entry] = &diff.attribution.failures[..] else {
+        panic!("{:#?}", diff.attribution.failures);
+    };
+    assert_eq!(entry.entry_point, "web: buy");
+    assert_eq!((entry.ratio.baseline, entry.ratio.candidate), (0.0, 1.0));
+    let mut origins: Vec<(&str, &str, f64)> = entry
+        .origins
+        .iter()
+        .map(|o| {
+            (
+                o.node.service.as_str(),
+                o.node.operation.as_str(),
+                o.difference,
+            )
+        })
+        .collect();
+    origins.sort_by_key(|origin| origin.0);
+    assert_eq!(origins, [("bank", "charge", 0.5), ("depot", "send", 0.5)]);
+    assert_eq!((entry.other_nodes, entry.remainder), (0.0, 0.0));
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use tracediff_core::diff::{
-    BranchingShift, Diff, GraphChange, StructureChange, StructureKind, TailBand, text,
+    BranchingShift, Diff, EntryFailures, FailureOrigin, GraphChange, StructureChange,
+    StructureKind, TailBand, text,
 };
 use tracediff_core::explain::{AttributeEvidence, AttributeValue, Explanation};
 use tracediff_core::facts::SERVICE;
@@ -13,6 +14,8 @@ use tracediff_core::paths::{Label, NodeKind};
 const NAMES: usize = 3;
 /// Attribute values that are shown of an explanation.
 const VALUES: usize = 2;
+/// Nodes at which failures begin that are shown of an entry point.
+const ORIGINS: usize = 3;
 /// Slow requests are worth a line if they changed by this share of what they took.
 const TAIL_CHANGE: f64 = 0.1;
 
@@ -92,6 +95,26 @@ pub(super) fn tail(diff: &Diff) -> Option<String> {
         text::duration_change(node.difference_ns),
         place(&node.node)
     ))
+}
+
+/// Where the failures of entry points begin: a line for each whose error ratio changed.
+pub(super) fn failures(diff: &Diff) -> Vec<String> {
+    let line = |entry: &EntryFailures| {
+        let same_way = |o: &&FailureOrigin| o.difference * entry.difference > 0.0;
+        let origins = entry.origins.iter().filter(same_way).take(ORIGINS);
+        let origins: Vec<String> = origins
+            .map(|o| format!("{} {}", text::points_change(o.difference), place(&o.node)))
+            .collect();
+        format!(
+            "{} fails in {} → {} of requests ({}); where that begins: {}.",
+            entry.entry_point,
+            text::percent(entry.ratio.baseline),
+            text::percent(entry.ratio.candidate),
+            text::points_change(entry.difference),
+            origins.join(", "),
+        )
+    };
+    diff.attribution.failures.iter().map(line).collect()
 }
 
 fn place(node: &Label) -> String {

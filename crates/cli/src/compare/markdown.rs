@@ -76,7 +76,10 @@ fn culprits(diff: &Diff, top: usize) -> String {
         ));
     }
     let mean = rows::attribution_text(&diff.attribution);
-    for text in std::iter::once(mean).chain(evidence::tail(diff)) {
+    for text in std::iter::once(mean)
+        .chain(evidence::tail(diff))
+        .chain(evidence::failures(diff))
+    {
         out.push_str(&format!("\n{}\n", escape(&text)));
     }
     out

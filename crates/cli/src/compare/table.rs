@@ -108,7 +108,10 @@ fn culprits(diff: &Diff, top: usize, width: usize) -> String {
     }
     out.push_str(&more(diff.culprits.len().saturating_sub(top), "of these"));
     let mean = rows::attribution_text(&diff.attribution);
-    for text in std::iter::once(mean).chain(evidence::tail(diff)) {
+    for text in std::iter::once(mean)
+        .chain(evidence::tail(diff))
+        .chain(evidence::failures(diff))
+    {
         out.push_str(&format!("{DIM}{}{DIM:#}\n", wrap(&text, width, 3)));
     }
     out

@@ -121,7 +121,7 @@ fn a_policy_that_cannot_be_used_is_told() {
       |
     1 | max_p = 0.05
       | ^^^^^
-    unknown field `max_p`, expected one of `max_q`, `min_traces`, `latency`, `errors`, `calls`, `values`
+    unknown field `max_p`, expected one of `max_q`, `confirmed_q`, `min_traces`, `latency`, `errors`, `calls`, `values`
     ");
     assert_snapshot!(run("range.toml"), @"
     exit 2

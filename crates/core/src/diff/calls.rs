@@ -48,7 +48,7 @@ pub(super) fn compare(
         is_suggestive: a.slices < MIN_SLICES || b.slices < MIN_SLICES,
     };
     let diff = CallDiff {
-        judgement: evidence.judge(None, policy.max_q),
+        judgement: evidence.judge(None, policy),
         per_trace: Sides {
             baseline: a.value,
             candidate: b.value,

@@ -47,9 +47,10 @@ pub fn compare(baseline: &Facts, candidate: &Facts, policy: &Policy) -> Diff {
     let findings = findings::collect(&keys, quality.can_confirm);
     let Ranking {
         culprits,
-        attribution,
+        mut attribution,
         ..
     } = ranking;
+    attribution.failures = culprits::entry_failures(&paths, &keys);
     let sentence = sentence::write(&keys, &findings, &culprits, &quality);
     Diff {
         version: DOCUMENT_VERSION,
@@ -128,9 +129,10 @@ impl Context<'_> {
             }
         }
         for role in [KeyRole::EntryPoint, KeyRole::GroupBy, KeyRole::Scanned] {
-            family::judge(&mut keys, role, self.policy.max_q);
+            family::judge(&mut keys, role, self.policy);
         }
         mix::discount(&mut keys, paths, sides, self.policy);
+        family::doubt_unseen(&mut keys, self.policy);
         let mut keys: Vec<KeyDiff> = keys.into_iter().map(|key| key.diff).collect();
         keys.sort_by(|a, b| key_order(a).cmp(&key_order(b)));
         Groups {

@@ -155,9 +155,9 @@ pub enum Verdict {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Strength {
-    /// Seen over enough slices of time on both sides.
+    /// Seen over enough slices of time on both sides, and of a change: with a corrected p-value up to `confirmed_q`.
     Confirmed,
-    /// Too few slices: it may be how those minutes were.
+    /// Too few slices, so that it may be how those minutes were; or not that sure.
     Suggestive,
 }
 

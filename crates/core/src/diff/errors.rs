@@ -61,7 +61,7 @@ pub(super) fn compare(
         .into_iter()
         .filter(|s| s.total.errors == 0);
     let diff = ErrorDiff {
-        judgement: evidence.judge(None, policy.max_q),
+        judgement: evidence.judge(None, policy),
         difference,
         interval: tested.interval,
         minimum_detectable: tested.minimum_detectable,

@@ -6,10 +6,14 @@
 
 use std::collections::BTreeMap;
 
-use super::document::{Aspect, GroupDiff, Judgement, KeyDiff, Verdict};
+use super::document::{Aspect, GroupDiff, Judgement, KeyDiff, Strength, Verdict};
 use super::judge::Evidence;
-use crate::facts::{ENDPOINT, KeyRole};
+use super::policy::Policy;
+use crate::facts::{ENDPOINT, KeyRole, OPERATION, SERVICE};
 use crate::stats::fdr::benjamini_hochberg;
+
+/// What changes inside the system must be below, as a share of `confirmed_q`, where no entry point shows them.
+const UNSEEN: f64 = 0.1;
 
 /// A key's diff and the evidence behind every judgement in it: of latency, errors and calls, by group.
 pub(super) struct OpenKeyDiff {
@@ -24,7 +28,7 @@ type Tested<'a> = (Evidence, &'a mut Judgement);
 pub(super) const ASPECTS: [Aspect; 3] = [Aspect::Latency, Aspect::Errors, Aspect::Calls];
 
 /// Corrects the p-values of all tests of a role and replaces their judgements.
-pub(super) fn judge(keys: &mut [OpenKeyDiff], role: KeyRole, max_q: f64) {
+pub(super) fn judge(keys: &mut [OpenKeyDiff], role: KeyRole, policy: &Policy) {
     let mut tests: Vec<Tested<'_>> = keys
         .iter_mut()
         .filter(|key| key.diff.role == role)
@@ -37,13 +41,13 @@ pub(super) fn judge(keys: &mut [OpenKeyDiff], role: KeyRole, max_q: f64) {
         .collect();
     let q_values = benjamini_hochberg(&p_values);
     for ((evidence, judgement), q) in tests.iter_mut().zip(q_values) {
-        **judgement = evidence.judge(Some(q).filter(|q| !q.is_nan()), max_q);
+        **judgement = evidence.judge(Some(q).filter(|q| !q.is_nan()), policy);
     }
 }
 
 /// Corrects again, among the tests of one aspect and with nothing but what can still become a finding counted as found.
 /// A q-value never gets smaller by this.
-pub(super) fn correct_again<'a>(keys: impl Iterator<Item = &'a mut OpenKeyDiff>, max_q: f64) {
+pub(super) fn correct_again<'a>(keys: impl Iterator<Item = &'a mut OpenKeyDiff>, policy: &Policy) {
     let mut families: BTreeMap<(KeyRole, bool, Aspect), Vec<Tested<'_>>> = BTreeMap::new();
     for key in keys {
         let (role, is_endpoint) = (key.diff.role, key.diff.key == ENDPOINT);
@@ -53,11 +57,11 @@ pub(super) fn correct_again<'a>(keys: impl Iterator<Item = &'a mut OpenKeyDiff>,
         }
     }
     for tests in families.values_mut() {
-        correct_family_again(tests, max_q);
+        correct_family_again(tests, policy);
     }
 }
 
-fn correct_family_again(tests: &mut [Tested<'_>], max_q: f64) {
+fn correct_family_again(tests: &mut [Tested<'_>], policy: &Policy) {
     let p_value = |(evidence, judgement): &Tested<'_>| match evidence.p {
         None => f64::NAN,
         Some(p) if is_change(judgement.verdict) => p.max(judgement.p_within.unwrap_or(p)),
@@ -67,15 +71,15 @@ fn correct_family_again(tests: &mut [Tested<'_>], max_q: f64) {
     let q_values = benjamini_hochberg(&p_values);
     for ((evidence, judgement), q) in tests.iter_mut().zip(q_values) {
         if is_change(judgement.verdict) {
-            **judgement = again(evidence, judgement, q, max_q);
+            **judgement = again(evidence, judgement, q, policy);
         }
     }
 }
 
 /// The judgement of what was a change, at the q-value of the second correction.
-fn again(evidence: &Evidence, before: &Judgement, q: f64, max_q: f64) -> Judgement {
+fn again(evidence: &Evidence, before: &Judgement, q: f64, policy: &Policy) -> Judgement {
     let q = before.q.map_or(q, |before| before.max(q));
-    let mut after = evidence.judge(Some(q), max_q);
+    let mut after = evidence.judge(Some(q), policy);
     after.p_within = before.p_within;
     // The change is sure, only not that it happened on the paths.
     let is_limited_by_paths = before.p_within > before.p;
@@ -83,6 +87,38 @@ fn again(evidence: &Evidence, before: &Judgement, q: f64, max_q: f64) -> Judgeme
         after.take_back();
     }
     after
+}
+
+/// Changes inside the system that no entry point shows need ten times as much to be confirmed.
+///
+/// Tests of the inside are many, and most that users do not notice are chance; so those with an entry point that says
+/// the same weigh more (Genovese, Roeder & Wasserman 2006, Biometrika 93(3), on weighted p-values).
+pub(super) fn doubt_unseen(keys: &mut [OpenKeyDiff], policy: &Policy) {
+    let mut seen: Vec<(Aspect, Verdict)> = Vec::new();
+    for key in keys
+        .iter_mut()
+        .filter(|key| key.diff.role == KeyRole::EntryPoint)
+    {
+        let judged = tests(key).map(|(aspect, _, judgement)| (aspect, judgement.verdict));
+        seen.extend(judged.filter(|(_, verdict)| is_change(*verdict)));
+    }
+    let is_inside = |key: &OpenKeyDiff| {
+        let is_own = key.diff.key == SERVICE || key.diff.key == OPERATION;
+        is_own || key.diff.role == KeyRole::Scanned
+    };
+    for key in keys.iter_mut().filter(|key| is_inside(key)) {
+        for (aspect, _, judgement) in tests(key) {
+            let is_unseen = !seen.contains(&(aspect, judgement.verdict));
+            let is_sure = |q: f64| q <= UNSEEN * policy.confirmed_q;
+            if is_change(judgement.verdict)
+                && matches!(aspect, Aspect::Latency | Aspect::Errors)
+                && is_unseen
+                && !judgement.q.is_some_and(is_sure)
+            {
+                judgement.strength = Strength::Suggestive;
+            }
+        }
+    }
 }
 
 /// Everything that was judged of a key.
@@ -115,8 +151,6 @@ mod tests {
     use super::*;
     use crate::diff::document::Severity;
 
-    const MAX_Q: f64 = 0.05;
-
     fn change(p: f64) -> Evidence {
         Evidence {
             p: Some(p),
@@ -135,14 +169,14 @@ mod tests {
         let mut judgements: Vec<Judgement> = evidence
             .iter()
             .zip(q_values)
-            .map(|(evidence, q)| evidence.judge(Some(q), MAX_Q))
+            .map(|(evidence, q)| evidence.judge(Some(q), &Policy::default()))
             .collect();
         for (i, judgement) in judgements.iter_mut().enumerate() {
             assert_eq!(judgement.verdict, Verdict::Regressed);
             edit(i, judgement);
         }
         let mut tests: Vec<_> = evidence.into_iter().zip(&mut judgements).collect();
-        correct_family_again(&mut tests, MAX_Q);
+        correct_family_again(&mut tests, &Policy::default());
         judgements[p_values.len() - 1]
     }
 

@@ -1,6 +1,7 @@
 //! From tests to verdicts: significance after correction, practical floors, and what is left.
 
 use super::document::{Aspect, GroupDiff, Judgement, Severity, Strength, Verdict};
+use super::policy::Policy;
 
 /// What one test found, before its family is known.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -31,21 +32,21 @@ impl Evidence {
     };
 
     /// The judgement at a corrected p-value.
-    pub(super) fn judge(&self, q: Option<f64>, max_q: f64) -> Judgement {
-        let is_significant = q.is_some_and(|q| q <= max_q);
-        let verdict = if is_significant && self.passes_floor {
+    pub(super) fn judge(&self, q: Option<f64>, policy: &Policy) -> Judgement {
+        let is_change = self.passes_floor && q.is_some_and(|q| q <= policy.max_q);
+        let is_sure = !is_change || q.is_some_and(|q| q <= policy.confirmed_q);
+        let verdict = if is_change {
             self.direction
         } else if self.is_immaterial {
             Verdict::NoMaterialChange
         } else {
             Verdict::Inconclusive
         };
-        let strength = if self.is_suggestive {
-            Strength::Suggestive
-        } else {
+        let strength = if is_sure && !self.is_suggestive {
             Strength::Confirmed
+        } else {
+            Strength::Suggestive
         };
-        let is_change = is_significant && self.passes_floor;
         Judgement {
             verdict,
             strength,

@@ -35,7 +35,7 @@ pub(super) fn compare(
         evidence(&t, &quantiles, baseline, candidate, policy)
     });
     let diff = LatencyDiff {
-        judgement: evidence.judge(None, policy.max_q),
+        judgement: evidence.judge(None, policy),
         theta: theta.map(|t| t.theta),
         delta: theta.map(|t| t.delta),
         delta_interval: theta.map(|t| t.delta_interval),

@@ -44,17 +44,11 @@ pub(super) fn discount(
         }
     }
     let is_attribute = |key: &OpenKeyDiff| !has_parts(key) && key.diff.role != KeyRole::EntryPoint;
-    correct_again(
-        keys.iter_mut().filter(|key| !is_attribute(key)),
-        policy.max_q,
-    );
+    correct_again(keys.iter_mut().filter(|key| !is_attribute(key)), policy);
     if mix_moved {
         discount_attributes(keys, is_attribute);
     }
-    correct_again(
-        keys.iter_mut().filter(|key| is_attribute(key)),
-        policy.max_q,
-    );
+    correct_again(keys.iter_mut().filter(|key| is_attribute(key)), policy);
 }
 
 /// Parts do not tell attributes apart. Where the mix has moved and no service, operation or entry point says the same,
@@ -258,7 +252,7 @@ fn part_of_group(group: &Group, aspect: Aspect) -> Part {
 }
 
 /// Whether the spans of a path are in a group.
-fn is_in(label: &Label, key: &str, value: &str) -> bool {
+pub(super) fn is_in(label: &Label, key: &str, value: &str) -> bool {
     let is_operation = |name: &str| label.operation == normalized(name);
     match key {
         SERVICE => label.service == value,

@@ -25,8 +25,8 @@ mod values;
 
 pub use compare::compare;
 pub use culprits::{
-    Attribution, BranchChange, Confidence, Culprit, CulpritEvidence, EdgeName, FailureRise,
-    LedgerEntry, NodeChange, TailBand,
+    Attribution, BranchChange, Confidence, Culprit, CulpritEvidence, EdgeName, EntryFailures,
+    FailureOrigin, FailureRise, LedgerEntry, NodeChange, TailBand,
 };
 pub use document::*;
 pub use graph::{

@@ -10,6 +10,8 @@ use thiserror::Error;
 pub struct Policy {
     /// False discovery rate at which a family of tests is judged, 0–1.
     pub max_q: f64,
+    /// The rate up to which a change is confirmed, 0–1; above it is suggestive.
+    pub confirmed_q: f64,
     /// Traces that a group needs on either side to be tested.
     pub min_traces: u64,
     /// When latency counts as changed.
@@ -68,6 +70,7 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             max_q: 0.05,
+            confirmed_q: 0.01,
             min_traces: 20,
             latency: LatencyPolicy::default(),
             errors: ErrorPolicy::default(),
@@ -129,6 +132,12 @@ impl Policy {
         let is_size = |v: f64| v >= 0.0 && v.is_finite();
         let checks = [
             ("max_q", self.max_q, SHARE, is_share(self.max_q)),
+            (
+                "confirmed_q",
+                self.confirmed_q,
+                SHARE,
+                is_share(self.confirmed_q),
+            ),
             (
                 "latency.min_delta",
                 self.latency.min_delta,

@@ -43,6 +43,12 @@ pub fn percent(ratio: f64) -> String {
     format!("{} %", significant(ratio * 100.0))
 }
 
+/// A signed difference of two ratios (0–1): `+4.6 points`, percentage points.
+pub fn points_change(difference: f64) -> String {
+    let sign = if difference < 0.0 { "−" } else { "+" };
+    format!("{sign}{} points", significant(difference.abs() * 100.0))
+}
+
 /// A factor as a signed change in percent, as a multiple from five-fold on: `+26 %`, `−8.1 %`, `7.2×`.
 pub fn factor_change(factor: f64) -> String {
     if factor >= 5.0 {
@@ -93,6 +99,7 @@ mod tests {
         assert_eq!(duration_change(-5e6), "−5 ms");
         assert_eq!(percent(0.0783), "7.83 %");
         assert_eq!(percent(1.0), "100 %");
+        assert_eq!(points_change(-0.046), "−4.6 points");
         assert_eq!(factor_change(2.58), "+158 %");
         assert_eq!(factor_change(0.92), "−8 %");
         assert_eq!(factor_change(7.21), "7.21×");

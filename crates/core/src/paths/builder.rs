@@ -128,6 +128,7 @@ impl PathBuilder {
         );
         self.descend(trace, slice);
         self.add_sums(trace, slice, weight);
+        self.add_failure(trace);
         let root = trace.root();
         let took =
             |root: usize| Band::of_ns(self.anatomy.parts()[root].duration_ns().max(0) as u64);
@@ -419,6 +420,32 @@ impl PathBuilder {
             }
         }
         self.count_presence();
+    }
+
+    /// Tells the failure of the request to the spans at which it begins: those that are reached from its root through
+    /// spans that failed and were waited for, and have no such span below them.
+    fn add_failure(&mut self, trace: &Trace<'_>) {
+        let failed = |index: &usize| trace.spans[*index].is_error;
+        let Some(root) = trace.root().filter(failed) else {
+            return;
+        };
+        let mut begins = Vec::new();
+        let mut open = vec![root];
+        while let Some(index) = open.pop() {
+            let others = open.len();
+            let children = self.anatomy.children(index).iter();
+            let awaited = children.map(|child| *child as usize);
+            open.extend(awaited.filter(|c| failed(c) && !self.anatomy.parts()[*c].is_async));
+            if open.len() == others {
+                begins.push(index);
+            }
+        }
+        let part = 1.0 / begins.len() as f64;
+        for index in begins {
+            if let Some(node) = self.nodes.get_mut(self.at[index] as usize) {
+                node.trace.origins_reaching += part;
+            }
+        }
     }
 
     /// Counts for every node the spans of its parent that have a child there. Parent by parent, since spans of several

@@ -33,6 +33,8 @@ pub(super) struct TraceSums {
     pub(super) childless: u32,
     pub(super) errors: u32,
     pub(super) origins: u32,
+    /// The part of the request's failure that begins here.
+    pub(super) origins_reaching: f64,
     pub(super) branching: u32,
     pub(super) overlapping: u32,
     pub(super) critical_calls: u32,
@@ -104,9 +106,7 @@ impl OpenNode {
         cell.childless += w * f64::from(sums.childless);
         cell.errors += w * f64::from(sums.errors);
         cell.origins += w * f64::from(sums.origins);
-        if request.failed {
-            cell.origins_reaching += w * f64::from(sums.origins);
-        }
+        cell.origins_reaching += w * sums.origins_reaching;
         cell.branching += w * f64::from(sums.branching);
         cell.overlapping += w * f64::from(sums.overlapping);
         cell.exclusive_ns += w * sums.exclusive_ns as f64;

@@ -76,7 +76,8 @@ pub struct PathCell {
     pub errors: f64,
     /// Σ w·(spans that failed though no child that they waited for did).
     pub origins: f64,
-    /// The same, of traces whose request failed.
+    /// Σ w·(part of its failed request's failure that begins here): all paths of a request add up to Σ w over failed
+    /// ones.
     pub origins_reaching: f64,
     /// Σ w·(spans that waited for at least two children).
     pub branching: f64,

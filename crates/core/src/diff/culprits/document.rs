@@ -107,6 +107,37 @@ pub struct Attribution {
     /// The same for requests by how long they took compared with others of their side: fast ones, slow ones, the
     /// slowest. Bands with fewer than 20 traces on a side are left out. The mix of requests is not kept apart here.
     pub bands: Vec<TailBand>,
+    /// Where the failures of entry points whose error ratio changed begin, largest change first; at most ten.
+    pub failures: Vec<EntryFailures>,
+}
+
+/// The change of the share of an entry point's requests that fail, taken apart by where failures begin.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct EntryFailures {
+    /// The entry point: `service: operation`.
+    pub entry_point: String,
+    /// Share of its requests that failed (0–1).
+    pub ratio: Sides<f64>,
+    /// Candidate − baseline.
+    pub difference: f64,
+    /// The nodes that changed it most, either way; at most five.
+    pub origins: Vec<FailureOrigin>,
+    /// What all other nodes add to the difference.
+    pub other_nodes: f64,
+    /// What is left of it: rounding, and paths past the limits.
+    pub remainder: f64,
+}
+
+/// A node at which failures of requests begin.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct FailureOrigin {
+    /// The node.
+    pub node: Label,
+    /// Share of the entry point's requests that failed because of it; a request that failed because of several counts
+    /// for each in part.
+    pub ratio: Sides<f64>,
+    /// Candidate − baseline: what it adds to the entry point's difference.
+    pub difference: f64,
 }
 
 /// The change of the mean duration of the requests between two shares of all, ordered by duration.
@@ -165,7 +196,7 @@ pub struct FailureRise {
     pub node: Label,
     /// Share of the traces with the node in which it failed by itself.
     pub ratio: Sides<f64>,
-    /// Share of all requests that failed and have such a failure.
+    /// Share of all requests that failed because of it; one that failed because of several counts for each in part.
     pub reaching_ratio: Sides<f64>,
     /// p-value, corrected for the number of nodes (Benjamini–Hochberg).
     pub q: f64,

@@ -23,7 +23,7 @@ pub(super) struct Failing {
     pub(super) label: Label,
     /// Share of the traces with the node in which it failed by itself, before and after.
     pub(super) shares: [f64; 2],
-    /// Share of requests that failed with such a failure in them, before and after.
+    /// Share of requests that failed because of it, before and after.
     pub(super) reaching: [f64; 2],
     p: f64,
     q: f64,

@@ -3,6 +3,7 @@
 mod added;
 mod course;
 mod document;
+mod entries;
 mod failures;
 mod ledger;
 mod links;
@@ -17,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use self::added::added;
 pub use self::document::*;
+pub(super) use self::entries::entry_failures;
 use self::failures::Failing;
 use self::ledger::{Entry, Ledger};
 use self::owner::Owners;

@@ -115,5 +115,6 @@ pub(super) fn attribution(ledger: &Ledger<'_>, bands: Vec<TailBand>) -> Attribut
         remainder_ns: candidate - baseline - ledger.mix_ns - nodes_ns,
         nodes: nodes.into_iter().take(NODES).map(entry).collect(),
         bands,
+        failures: Vec::new(),
     }
 }

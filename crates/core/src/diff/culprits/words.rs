@@ -102,7 +102,7 @@ fn failing(rise: &FailureRise) -> String {
     };
     let reach = if rise.reaching_ratio.candidate > rise.reaching_ratio.baseline {
         format!(
-            ", and {} → {} of requests with it",
+            ", and {} → {} of requests because of it",
             text::percent(rise.reaching_ratio.baseline),
             text::percent(rise.reaching_ratio.candidate)
         )

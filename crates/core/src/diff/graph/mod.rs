@@ -130,7 +130,7 @@ fn judge(nodes: &mut [Open<GraphNodeDiff>], edges: &mut [Open<GraphEdgeDiff>], p
         let judgements = evidence.map(|evidence| {
             let evidence = evidence?;
             let q = q_values.next().filter(|q| !q.is_nan());
-            Some(evidence.judge(q, policy.max_q))
+            Some(evidence.judge(q, policy))
         });
         compare::settle(comparison, judgements);
     }

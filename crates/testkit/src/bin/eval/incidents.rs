@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use tracediff_core::diff::{Aspect, Confidence, Diff, Finding, Policy, Verdict, compare};
+use tracediff_core::diff::{Aspect, Confidence, Diff, Finding, Policy, Strength, Verdict, compare};
 use tracediff_core::facts::{Facts, KeyRole};
 use tracediff_simulate::{
     Answer, Incident, IncidentError, IncidentExpected, IncidentKind, Measure, Settings, Topology,
@@ -24,6 +24,7 @@ struct Outcome {
     named_at_all: u64,
     confident: u64,
     worse: u64,
+    perhaps_worse: u64,
     entries_worse: u64,
     false_alarms: u64,
     missed: Vec<String>,
@@ -64,9 +65,9 @@ fn run(kind: IncidentKind, case: u64, topologies: u64) -> anyhow::Result<Option<
     }))
 }
 
-/// Whether a finding says that something got worse.
+/// Whether a finding says that something got worse, for sure.
 fn is_worse(finding: &Finding) -> bool {
-    finding.verdict == Verdict::Regressed
+    finding.verdict == Verdict::Regressed && finding.strength == Strength::Confirmed
 }
 
 /// Whether a finding may be told of this incident.
@@ -107,17 +108,18 @@ pub(crate) fn evaluate(cases: u64, topologies: u64) -> anyhow::Result<String> {
         "### Incidents in random systems (simulator)\n\n{cases} cases of each kind over {topologies} random systems, \
          {MINUTES} minutes at {RATE} requests/s a side.\n\n\
          | kind | right answer | cases | culprit first | among the named | nobody or another, confidently | something worse | \
-         entry point worse | false alarms |\n|---|---|---:|---:|---:|---:|---:|---:|---:|\n"
+         or perhaps worse | entry point worse | false alarms |\n|---|---|---:|---:|---:|---:|---:|---:|---:|---:|\n"
     );
     for (kind, (o, expectation)) in &outcomes {
         let _ = writeln!(
             out,
-            "| {kind} | {expectation} | {} | {} | {} | {} | {} | {} | {} |",
+            "| {kind} | {expectation} | {} | {} | {} | {} | {} | {} | {} | {} |",
             o.cases,
             o.named_first,
             o.named_at_all,
             o.confident,
             o.worse,
+            o.perhaps_worse,
             o.entries_worse,
             o.false_alarms
         );
@@ -143,7 +145,9 @@ impl Outcome {
         self.named_at_all += u64::from(diff.culprits.iter().any(is_named));
         let is_sure = first.is_some_and(|c| c.confidence == Confidence::Confident);
         self.confident += u64::from(is_sure && !is_first);
+        let is_perhaps_worse = |f: &Finding| f.verdict == Verdict::Regressed;
         self.worse += u64::from(diff.findings.iter().any(is_worse));
+        self.perhaps_worse += u64::from(diff.findings.iter().any(is_perhaps_worse));
         let entry = |f: &&Finding| f.role == KeyRole::EntryPoint && is_worse(f);
         self.entries_worse += u64::from(diff.findings.iter().any(|f| entry(&f)));
         let alarm = |f: &Finding| is_worse(f) && !may_be_told(f, expected);

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use tracediff_core::diff::{Aspect, Diff, GroupDiff, GroupSummary, Policy, compare};
+use tracediff_core::diff::{
+    Aspect, Diff, Finding, GroupDiff, GroupSummary, Policy, Strength, compare,
+};
 use tracediff_core::facts::histogram::Histogram;
 use tracediff_core::facts::{Facts, KeyRole};
 use tracediff_core::stats::Interval;
@@ -57,6 +59,7 @@ pub(crate) struct Outcome {
     tallies: Tallies,
     quantiles: Quantiles,
     pairs_with_findings: u64,
+    pairs_with_confirmed: u64,
     pairs_with_culprits: u64,
     value_findings: u64,
     spans: u64,
@@ -106,6 +109,8 @@ impl Outcome {
         self.spans += sides.iter().map(|f| f.quality.spans).sum::<u64>();
         self.persistence.push(diff.quality.persistence);
         self.pairs_with_findings += u64::from(!diff.findings.is_empty());
+        let is_confirmed = |f: &Finding| f.strength == Strength::Confirmed;
+        self.pairs_with_confirmed += u64::from(diff.findings.iter().any(is_confirmed));
         self.pairs_with_culprits += u64::from(!diff.culprits.is_empty());
         let is_value = |a: Aspect| matches!(a, Aspect::NewValue | Aspect::MissingValue);
         self.value_findings += diff.findings.iter().filter(|f| is_value(f.aspect)).count() as u64;
@@ -255,10 +260,11 @@ impl Outcome {
         );
         let _ = writeln!(
             out,
-            "\nMean persistence between slices: {:.2}. Pairs with any finding: {} of {}, with a culprit: {}; findings of new or missing values: {}.",
+            "\nMean persistence between slices: {:.2}. Pairs with any finding: {} of {}, with a confirmed one: {}, with a culprit: {}; findings of new or missing values: {}.",
             self.persistence.iter().sum::<f64>() / self.persistence.len().max(1) as f64,
             self.pairs_with_findings,
             self.persistence.len(),
+            self.pairs_with_confirmed,
             self.pairs_with_culprits,
             self.value_findings
         );
