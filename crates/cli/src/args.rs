@@ -169,7 +169,7 @@ pub(crate) enum Format {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum FailOn {
-    /// A confirmed regression of latency or errors
+    /// A confirmed regression of latency or errors: the outcome `regressed`
     Regressed,
     /// Any confirmed finding
     Any,

@@ -7,12 +7,12 @@
 
 use std::time::Duration;
 
-use tracediff_core::diff::{Confidence, Diff, Policy, Verdict, compare};
+use tracediff_core::diff::{Confidence, Diff, Outcome, Policy, Verdict, compare};
 use tracediff_core::facts::{Facts, KeyRole, Plan};
 use tracediff_core::model::SpanBatch;
 use tracediff_core::paths::NodeKind;
 use tracediff_core::snapshot::{Selection, take};
-use tracediff_simulate::{Incident, IncidentKind, Settings, Topology};
+use tracediff_simulate::{Answer, Incident, IncidentKind, Settings, Topology};
 use tracediff_testkit::{Traces, plan_of};
 
 const MINUTES: f64 = 6.0;
@@ -114,6 +114,13 @@ fn check_named(kind: IncidentKind) -> Diff {
         "{}",
         diff.sentence
     );
+    let is_worse = Incident::in_shop(kind).expected().answer == Answer::Regressed;
+    assert_eq!(
+        diff.outcome == Outcome::Regressed,
+        is_worse,
+        "{kind}: {}",
+        diff.sentence
+    );
     diff
 }
 
@@ -129,6 +136,11 @@ fn check_nobody(kind: IncidentKind) {
     };
     assert_eq!(worse(KeyRole::EntryPoint), None, "{kind}");
     assert_eq!(worse(KeyRole::GroupBy), None, "{kind}");
+    assert!(
+        matches!(diff.outcome, Outcome::Changed | Outcome::NoChangeFound),
+        "{kind}: {:?}",
+        diff.outcome
+    );
 }
 
 #[test]
@@ -256,4 +268,18 @@ fn failures_of_an_entry_point_are_told_to_where_they_begin() {
     origins.sort_by_key(|origin| origin.0);
     assert_eq!(origins, [("bank", "charge", 0.5), ("depot", "send", 0.5)]);
     assert_eq!((entry.other_nodes, entry.remainder), (0.0, 0.0));
+}
+
+#[test]
+fn what_got_better_and_sides_without_spans_are_no_regressions() {
+    let sides = [TWO_ORIGINS, SOUND].map(|text| {
+        let traces = Traces::parse(text).repeat(120, Duration::from_secs(1));
+        facts(&[traces.batch()])
+    });
+    assert_eq!(diff(&sides).outcome, Outcome::Improved);
+    let [side, _] = sides;
+    let same = [side.clone(), side.clone()];
+    assert_eq!(diff(&same).outcome, Outcome::NoChangeFound);
+    let nothing = [facts(&[]), side];
+    assert_eq!(diff(&nothing).outcome, Outcome::NothingToCompare);
 }

@@ -21,7 +21,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use tracediff_core::diff::{self, Diff, Strength, Verdict, Warning};
+use tracediff_core::diff::{self, Diff, Outcome, Warning};
 
 use crate::args::{CompareArgs, FailOn, Format};
 
@@ -47,14 +47,11 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
 
 /// Whether the diff holds what `--fail-on` asks about. What is only suggestive does not fail a build.
 fn is_found(diff: &Diff, fail_on: FailOn) -> bool {
-    let mut confirmed = diff
-        .findings
-        .iter()
-        .filter(|f| f.strength == Strength::Confirmed);
+    use Outcome::{Changed, Improved, Regressed};
     match fail_on {
         FailOn::Never => false,
-        FailOn::Any => confirmed.next().is_some(),
-        FailOn::Regressed => confirmed.any(|f| f.verdict == Verdict::Regressed),
+        FailOn::Any => matches!(diff.outcome, Regressed | Improved | Changed),
+        FailOn::Regressed => diff.outcome == Regressed,
     }
 }
 

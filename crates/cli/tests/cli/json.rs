@@ -54,6 +54,7 @@ fn the_document_has_a_version_and_all_its_parts() {
             "graph",
             "keys",
             "left_out",
+            "outcome",
             "policy",
             "quality",
             "requests",

@@ -10,8 +10,8 @@ use super::paths::Paths;
 use super::policy::Policy;
 use super::side::{Scatters, Side, SideFacts, persistence};
 use super::{
-    calls, culprits, errors, family, findings, graph, header, latency, mix, sentence, structure,
-    values,
+    calls, culprits, errors, family, findings, graph, header, latency, mix, outcome, sentence,
+    structure, values,
 };
 use crate::explain::strata;
 use crate::facts::{ENDPOINT, Facts, Key, KeyRole, OPERATION, SERVICE};
@@ -51,9 +51,11 @@ pub fn compare(baseline: &Facts, candidate: &Facts, policy: &Policy) -> Diff {
         ..
     } = ranking;
     attribution.failures = culprits::entry_failures(&paths, &keys);
+    let outcome = outcome::of(&keys, &findings, &culprits, &quality);
     let sentence = sentence::write(&keys, &findings, &culprits, &quality);
     Diff {
         version: DOCUMENT_VERSION,
+        outcome,
         sentence,
         quality,
         policy: policy.clone(),

@@ -25,6 +25,8 @@ pub const DOCUMENT_VERSION: u32 = 1;
 pub struct Diff {
     /// Version of this form.
     pub version: u32,
+    /// What it comes to.
+    pub outcome: Outcome,
     /// What changed, in one sentence.
     pub sentence: String,
     /// What the two sides are worth as data, and what to keep in mind.
@@ -49,6 +51,24 @@ pub struct Diff {
     pub requests: Vec<RequestStratum>,
     /// Traces kept whole, where that was asked for: those that explanations name.
     pub traces: Vec<WholeTrace>,
+}
+
+/// What a comparison comes to, by its confirmed findings. Services, operations and attributes that were found count
+/// towards `regressed` and `improved` only if a culprit is named with confidence, or if no entry point was compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Latency or errors got worse.
+    Regressed,
+    /// Latency or errors got better, and nothing worse.
+    Improved,
+    /// Something else changed: values that are new or missing, calls per trace, something inside that no entry point
+    /// shows.
+    Changed,
+    /// There are no confirmed findings.
+    NoChangeFound,
+    /// A side has no spans.
+    NothingToCompare,
 }
 
 /// The data-quality header.

@@ -95,18 +95,20 @@ fn again(evidence: &Evidence, before: &Judgement, q: f64, policy: &Policy) -> Ju
 /// the same weigh more (Genovese, Roeder & Wasserman 2006, Biometrika 93(3), on weighted p-values).
 pub(super) fn doubt_unseen(keys: &mut [OpenKeyDiff], policy: &Policy) {
     let mut seen: Vec<(Aspect, Verdict)> = Vec::new();
+    let mut entry_points = 0;
     for key in keys
         .iter_mut()
         .filter(|key| key.diff.role == KeyRole::EntryPoint)
     {
+        entry_points += key.diff.groups.len();
         let judged = tests(key).map(|(aspect, _, judgement)| (aspect, judgement.verdict));
         seen.extend(judged.filter(|(_, verdict)| is_change(*verdict)));
     }
-    let is_inside = |key: &OpenKeyDiff| {
-        let is_own = key.diff.key == SERVICE || key.diff.key == OPERATION;
-        is_own || key.diff.role == KeyRole::Scanned
-    };
-    for key in keys.iter_mut().filter(|key| is_inside(key)) {
+    if entry_points == 0 {
+        return;
+    }
+    let inside = |key: &&mut OpenKeyDiff| is_inside(&key.diff.key, key.diff.role);
+    for key in keys.iter_mut().filter(inside) {
         for (aspect, _, judgement) in tests(key) {
             let is_unseen = !seen.contains(&(aspect, judgement.verdict));
             let is_sure = |q: f64| q <= UNSEEN * policy.confirmed_q;
@@ -119,6 +121,11 @@ pub(super) fn doubt_unseen(keys: &mut [OpenKeyDiff], policy: &Policy) {
             }
         }
     }
+}
+
+/// Whether a key tells of the inside of the system, and nobody asked for it.
+pub(super) fn is_inside(key: &str, role: KeyRole) -> bool {
+    key == SERVICE || key == OPERATION || role == KeyRole::Scanned
 }
 
 /// Everything that was judged of a key.

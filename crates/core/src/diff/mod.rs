@@ -14,6 +14,7 @@ mod judge;
 mod latency;
 mod load;
 mod mix;
+mod outcome;
 mod paths;
 mod policy;
 mod sentence;

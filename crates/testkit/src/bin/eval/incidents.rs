@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use tracediff_core::diff::Outcome::Regressed;
 use tracediff_core::diff::{Aspect, Confidence, Diff, Finding, Policy, Strength, Verdict, compare};
 use tracediff_core::facts::{Facts, KeyRole};
 use tracediff_simulate::{
@@ -23,6 +24,7 @@ struct Outcome {
     named_first: u64,
     named_at_all: u64,
     confident: u64,
+    regressed: u64,
     worse: u64,
     perhaps_worse: u64,
     entries_worse: u64,
@@ -107,17 +109,18 @@ pub(crate) fn evaluate(cases: u64, topologies: u64) -> anyhow::Result<String> {
     let mut out = format!(
         "### Incidents in random systems (simulator)\n\n{cases} cases of each kind over {topologies} random systems, \
          {MINUTES} minutes at {RATE} requests/s a side.\n\n\
-         | kind | right answer | cases | culprit first | among the named | nobody or another, confidently | something worse | \
-         or perhaps worse | entry point worse | false alarms |\n|---|---|---:|---:|---:|---:|---:|---:|---:|---:|\n"
+         | kind | right answer | cases | culprit first | among the named | nobody or another, confidently | regressed | something worse | \
+         or perhaps worse | entry point worse | false alarms |\n|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n"
     );
     for (kind, (o, expectation)) in &outcomes {
         let _ = writeln!(
             out,
-            "| {kind} | {expectation} | {} | {} | {} | {} | {} | {} | {} | {} |",
+            "| {kind} | {expectation} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
             o.cases,
             o.named_first,
             o.named_at_all,
             o.confident,
+            o.regressed,
             o.worse,
             o.perhaps_worse,
             o.entries_worse,
@@ -146,6 +149,7 @@ impl Outcome {
         let is_sure = first.is_some_and(|c| c.confidence == Confidence::Confident);
         self.confident += u64::from(is_sure && !is_first);
         let is_perhaps_worse = |f: &Finding| f.verdict == Verdict::Regressed;
+        self.regressed += u64::from(diff.outcome == Regressed);
         self.worse += u64::from(diff.findings.iter().any(is_worse));
         self.perhaps_worse += u64::from(diff.findings.iter().any(is_perhaps_worse));
         let entry = |f: &&Finding| f.role == KeyRole::EntryPoint && is_worse(f);

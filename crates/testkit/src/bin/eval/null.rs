@@ -60,6 +60,7 @@ pub(crate) struct Outcome {
     quantiles: Quantiles,
     pairs_with_findings: u64,
     pairs_with_confirmed: u64,
+    pairs_regressed: u64,
     pairs_with_culprits: u64,
     value_findings: u64,
     spans: u64,
@@ -109,6 +110,7 @@ impl Outcome {
         self.spans += sides.iter().map(|f| f.quality.spans).sum::<u64>();
         self.persistence.push(diff.quality.persistence);
         self.pairs_with_findings += u64::from(!diff.findings.is_empty());
+        self.pairs_regressed += u64::from(diff.outcome == tracediff_core::diff::Outcome::Regressed);
         let is_confirmed = |f: &Finding| f.strength == Strength::Confirmed;
         self.pairs_with_confirmed += u64::from(diff.findings.iter().any(is_confirmed));
         self.pairs_with_culprits += u64::from(!diff.culprits.is_empty());
@@ -260,11 +262,12 @@ impl Outcome {
         );
         let _ = writeln!(
             out,
-            "\nMean persistence between slices: {:.2}. Pairs with any finding: {} of {}, with a confirmed one: {}, with a culprit: {}; findings of new or missing values: {}.",
+            "\nMean persistence between slices: {:.2}. Pairs with any finding: {} of {}, with a confirmed one: {}, said to have regressed: {}, with a culprit: {}; findings of new or missing values: {}.",
             self.persistence.iter().sum::<f64>() / self.persistence.len().max(1) as f64,
             self.pairs_with_findings,
             self.persistence.len(),
             self.pairs_with_confirmed,
+            self.pairs_regressed,
             self.pairs_with_culprits,
             self.value_findings
         );

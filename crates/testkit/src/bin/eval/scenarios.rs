@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use tracediff_core::diff::{Diff, Finding, Policy, Strength, Verdict, compare};
+use tracediff_core::diff::{Diff, Outcome, Policy, compare};
 use tracediff_simulate::{Change, Scenario, Settings};
 
 use crate::sides::{on_all_cores, simulated};
@@ -35,9 +35,7 @@ pub(crate) fn evaluate(seeds: u64) -> anyhow::Result<String> {
                 Ok(compare(&a, &b, &Policy::default()))
             },
             |_, diff: Diff| {
-                let is_sure = |f: &&Finding| f.strength == Strength::Confirmed;
-                let mut sure = diff.findings.iter().filter(is_sure);
-                regressed += u64::from(sure.any(|f| f.verdict == Verdict::Regressed));
+                regressed += u64::from(diff.outcome == Outcome::Regressed);
                 named += u64::from(expected.culprit.is_some_and(|c| diff.sentence.contains(c)));
                 found += u64::from(values_found(&diff, scenario));
             },
