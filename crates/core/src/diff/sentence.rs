@@ -135,23 +135,31 @@ fn clause(keys: &[KeyDiff], own: &[&Finding], subject: (&str, &str), verdict: Ve
         .find(|k| k.key == key)
         .and_then(|k| k.groups.iter().find(|g| g.value == value));
     let Some(group) = group else { return name };
-    let has = |aspect| {
-        own.iter()
-            .any(|f| f.aspect == aspect && f.verdict == verdict && f.key == key && f.value == value)
+    let find = |aspect| {
+        own.iter().find(|f| {
+            f.aspect == aspect && f.verdict == verdict && f.key == key && f.value == value
+        })
+    };
+    // Where all is doubtful, the sentence's opening says so.
+    let is_any_sure = own.iter().any(|f| f.strength == Strength::Confirmed);
+    let doubt = |finding: &Finding| match finding.strength {
+        Strength::Suggestive if is_any_sure => "perhaps ",
+        _ => "",
     };
     let is_worse = verdict == Verdict::Regressed;
     let mut parts = Vec::new();
-    if has(Aspect::Errors) {
+    if let Some(finding) = find(Aspect::Errors) {
         let word = if is_worse { "fails more" } else { "fails less" };
         let (a, b) = (group.baseline.error_ratio, group.candidate.error_ratio);
         parts.push(format!(
-            "{word} ({} → {})",
+            "{}{word} ({} → {})",
+            doubt(finding),
             text::percent(a),
             text::percent(b)
         ));
     }
-    if has(Aspect::Latency) {
-        let word = if is_worse { "is slower" } else { "is faster" };
+    if let Some(finding) = find(Aspect::Latency) {
+        let word = if is_worse { "slower" } else { "faster" };
         // The quantile that moved more is the one to name.
         let moved = |name: &str| {
             group
@@ -169,7 +177,7 @@ fn clause(keys: &[KeyDiff], own: &[&Finding], subject: (&str, &str), verdict: Ve
         let numbers = findings::quantile_text(group, name).map_or(String::new(), |text| {
             format!(" ({title} {})", text.replace(" (", ", ").replace(')', ""))
         });
-        parts.push(format!("{word}{numbers}"));
+        parts.push(format!("is {}{word}{numbers}", doubt(finding)));
     }
     format!("{name} {}", parts.join(" and "))
 }
