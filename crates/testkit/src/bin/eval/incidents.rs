@@ -10,6 +10,7 @@ use tracediff_simulate::{
     Answer, Incident, IncidentError, IncidentExpected, IncidentKind, Measure, Settings, Topology,
 };
 
+use crate::conservation;
 use crate::ranking::Ranks;
 use crate::sides::{facts_of, on_all_cores};
 
@@ -86,6 +87,7 @@ fn may_be_told(finding: &Finding, expected: &IncidentExpected) -> bool {
 pub(crate) fn evaluate(cases: u64, topologies: u64) -> anyhow::Result<String> {
     let mut outcomes: BTreeMap<&'static str, (Outcome, String)> = BTreeMap::new();
     let mut ranks = Ranks::default();
+    let mut lost: f64 = 0.0;
     for kind in IncidentKind::ALL {
         let (outcome, expectation) = outcomes.entry(kind.name()).or_default();
         on_all_cores(
@@ -98,6 +100,7 @@ pub(crate) fn evaluate(cases: u64, topologies: u64) -> anyhow::Result<String> {
                 };
                 *expectation = format!("{:?}", case.expected.answer).to_lowercase();
                 outcome.add(&case);
+                lost = lost.max(conservation::error(&case.diff, &case.sides));
                 if let Some(culprit) = &case.expected.culprit {
                     ranks.add(kind.name(), &case.diff, &case.sides, &culprit.service);
                     let all = format!("{:?}, all", case.expected.answer).to_lowercase();
@@ -127,7 +130,11 @@ pub(crate) fn evaluate(cases: u64, topologies: u64) -> anyhow::Result<String> {
             o.false_alarms
         );
     }
-    let _ = writeln!(out, "\n{}", ranks.report());
+    let _ = writeln!(
+        out,
+        "\nConservation error, at most: {lost:.1e}.\n\n{}",
+        ranks.report()
+    );
     for (kind, (outcome, _)) in &outcomes {
         for missed in outcome.missed.iter().take(4) {
             let _ = writeln!(out, "- {kind}: {missed}");

@@ -1,5 +1,6 @@
 //! `make eval`: how often the comparison is right, on simulated and on labelled real traces.
 
+mod conservation;
 mod incidents;
 mod nezha;
 mod null;

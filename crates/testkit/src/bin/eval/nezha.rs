@@ -14,6 +14,7 @@ use tracediff_core::model::{SpanBatch, SpanBatchBuilder, Window};
 use tracediff_core::snapshot::occupied_time;
 use tracediff_wire::{StreamDecoder, StreamOptions};
 
+use crate::conservation;
 use crate::null::Outcome;
 use crate::ranking::Ranks;
 use crate::sides::{facts_in, facts_of};
@@ -49,8 +50,10 @@ pub(crate) fn evaluate(folder: &Path) -> anyhow::Result<String> {
     );
     let mut ranks = Ranks::default();
     let (mut invisible, mut named, mut confident) = (0, 0, 0);
+    let mut lost: f64 = 0.0;
     for case in &cases.cases {
         let (diff, sides) = compare_files(folder, case)?;
+        lost = lost.max(conservation::error(&diff, &sides));
         let is_visible = case.expect == "culprit";
         if is_visible {
             let kind = format!("{}, {}", case.dataset, case.label.fault);
@@ -89,7 +92,7 @@ pub(crate) fn evaluate(folder: &Path) -> anyhow::Result<String> {
     }
     let mut out = format!(
         "### Labelled real traces (Nezha)\n\n{}\nOf {invisible} faults that leave nothing in the spans, {named} name a \
-         service and {confident} with confidence.\n\n{cases_out}",
+         service and {confident} with confidence. Conservation error, at most: {lost:.1e}.\n\n{cases_out}",
         ranks.report()
     );
     out.push_str(&fault_free(folder, &cases.cases)?);

@@ -13,6 +13,7 @@ use tracediff_core::stats::Interval;
 use tracediff_core::stats::{Clustering, Sample};
 use tracediff_simulate::{Load, Settings};
 
+use crate::conservation;
 use crate::sides::{on_all_cores, simulated};
 
 /// Tests of one kind.
@@ -60,6 +61,7 @@ pub(crate) struct Outcome {
     quantiles: Quantiles,
     pairs_with_findings: u64,
     pairs_with_confirmed: u64,
+    conservation_error: f64,
     pairs_regressed: u64,
     pairs_with_culprits: u64,
     value_findings: u64,
@@ -109,6 +111,9 @@ impl Outcome {
     pub(crate) fn add(&mut self, diff: &Diff, sides: &[Facts; 2]) {
         self.spans += sides.iter().map(|f| f.quality.spans).sum::<u64>();
         self.persistence.push(diff.quality.persistence);
+        self.conservation_error = self
+            .conservation_error
+            .max(conservation::error(diff, sides));
         self.pairs_with_findings += u64::from(!diff.findings.is_empty());
         self.pairs_regressed += u64::from(diff.outcome == tracediff_core::diff::Outcome::Regressed);
         let is_confirmed = |f: &Finding| f.strength == Strength::Confirmed;
@@ -262,14 +267,15 @@ impl Outcome {
         );
         let _ = writeln!(
             out,
-            "\nMean persistence between slices: {:.2}. Pairs with any finding: {} of {}, with a confirmed one: {}, said to have regressed: {}, with a culprit: {}; findings of new or missing values: {}.",
+            "\nMean persistence between slices: {:.2}. Pairs with any finding: {} of {}, with a confirmed one: {}, said to have regressed: {}, with a culprit: {}; findings of new or missing values: {}. Conservation error, at most: {:.1e}.",
             self.persistence.iter().sum::<f64>() / self.persistence.len().max(1) as f64,
             self.pairs_with_findings,
             self.persistence.len(),
             self.pairs_with_confirmed,
             self.pairs_regressed,
             self.pairs_with_culprits,
-            self.value_findings
+            self.value_findings,
+            self.conservation_error
         );
         out
     }
