@@ -91,8 +91,8 @@ fn again(evidence: &Evidence, before: &Judgement, q: f64, policy: &Policy) -> Ju
 
 /// Changes inside the system that no entry point shows need ten times as much to be confirmed.
 ///
-/// Tests of the inside are many, and most that users do not notice are chance; so those with an entry point that says
-/// the same weigh more (Genovese, Roeder & Wasserman 2006, Biometrika 93(3), on weighted p-values).
+/// Tests of the inside are many, and most that users do not notice are chance. A rule of thumb, after the idea of weighted
+/// p-values (Genovese, Roeder & Wasserman 2006, Biometrika 93(3)): nothing is promised of the share of false ones.
 pub(super) fn doubt_unseen(keys: &mut [OpenKeyDiff], policy: &Policy) {
     let mut seen: Vec<(Aspect, Verdict)> = Vec::new();
     let mut entry_points = 0;

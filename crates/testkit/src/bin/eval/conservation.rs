@@ -35,10 +35,15 @@ fn of_side(facts: &Facts) -> f64 {
     most
 }
 
+/// What is no number counts as infinite: a maximum would not see it.
 fn relative(error: f64, whole: f64) -> f64 {
     if error == 0.0 {
-        0.0
+        return 0.0;
+    }
+    let relative = error.abs() / whole;
+    if relative.is_nan() {
+        f64::INFINITY
     } else {
-        error.abs() / whole
+        relative
     }
 }

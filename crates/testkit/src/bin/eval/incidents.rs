@@ -41,7 +41,12 @@ struct Case {
     place: String,
 }
 
-fn run(kind: IncidentKind, case: u64, topologies: u64) -> anyhow::Result<Option<Case>> {
+fn run(
+    kind: IncidentKind,
+    case: u64,
+    topologies: u64,
+    first_seed: u64,
+) -> anyhow::Result<Option<Case>> {
     let topology = Topology::random(case % topologies);
     let incident = match Incident::at_random(&topology, kind, case) {
         Ok(incident) => incident,
@@ -49,7 +54,7 @@ fn run(kind: IncidentKind, case: u64, topologies: u64) -> anyhow::Result<Option<
         Err(error) => return Err(error.into()),
     };
     let settings = |side| Settings {
-        seed: 5_000_000 + 2 * case + side,
+        seed: first_seed + 2 * case + side,
         minutes: MINUTES,
         rate_per_second: RATE,
         start_ns: Settings::default().start_ns + side * (MINUTES * 60e9) as u64,
@@ -84,7 +89,7 @@ fn may_be_told(finding: &Finding, expected: &IncidentExpected) -> bool {
 }
 
 /// Runs `cases` of every kind over `topologies` random systems.
-pub(crate) fn evaluate(cases: u64, topologies: u64) -> anyhow::Result<String> {
+pub(crate) fn evaluate(cases: u64, topologies: u64, first_seed: u64) -> anyhow::Result<String> {
     let mut outcomes: BTreeMap<&'static str, (Outcome, String)> = BTreeMap::new();
     let mut ranks = Ranks::default();
     let mut lost: f64 = 0.0;
@@ -92,7 +97,7 @@ pub(crate) fn evaluate(cases: u64, topologies: u64) -> anyhow::Result<String> {
         let (outcome, expectation) = outcomes.entry(kind.name()).or_default();
         on_all_cores(
             cases,
-            |case| run(kind, case, topologies),
+            |case| run(kind, case, topologies, first_seed),
             |_, case: Option<Case>| {
                 let Some(case) = case else {
                     outcome.nowhere += 1;

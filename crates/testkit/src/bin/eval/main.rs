@@ -36,6 +36,9 @@ struct Args {
     /// Random systems
     #[arg(long, default_value_t = 20)]
     systems: u64,
+    /// Seed of the first case in random systems; take another than the default to see what was not seen in development
+    #[arg(long, default_value_t = 5_000_000)]
+    first_seed: u64,
     /// A folder with labelled real traces (Nezha), which are not part of this project; left out without
     #[arg(long, env = "NEZHA")]
     nezha: Option<PathBuf>,
@@ -67,7 +70,10 @@ fn main() -> anyhow::Result<()> {
         )?
     );
     println!("{}", scenarios::evaluate(args.seeds)?);
-    println!("{}", incidents::evaluate(args.cases, args.systems)?);
+    println!(
+        "{}",
+        incidents::evaluate(args.cases, args.systems, args.first_seed)?
+    );
     match &args.nezha {
         Some(folder) => println!("{}", nezha::evaluate(folder)?),
         None => println!("### Labelled real traces\n\nLeft out: no `--nezha FOLDER` was given."),
