@@ -65,6 +65,10 @@ fn check_sums(sides: &[Facts; 2], diff: &Diff) {
     }
     for entry in &diff.attribution.failures {
         assert!(entry.remainder.abs() < 1e-9, "{entry:?}");
+        for origin in &entry.origins {
+            let both = origin.fires_more + origin.propagates_more;
+            assert!((both - origin.difference).abs() < 1e-9, "{origin:?}");
+        }
     }
     let a = &diff.attribution;
     assert!(a.remainder_ns.abs() < 1e-6 * a.mean_ns.candidate, "{a:?}");
@@ -268,6 +272,44 @@ fn failures_of_an_entry_point_are_told_to_where_they_begin() {
     origins.sort_by_key(|origin| origin.0);
     assert_eq!(origins, [("bank", "charge", 0.5), ("depot", "send", 0.5)]);
     assert_eq!((entry.other_nodes, entry.remainder), (0.0, 0.0));
+}
+
+/// A failure that the caller makes up for, and one that it passes on.
+const ABSORBED: &str = "
+    web: buy 100ms server
+      web: pay 20ms @10ms client error
+        bank: charge 10ms @12ms server error
+    ";
+
+const PASSED_ON: &str = "
+    web: buy 100ms server error
+      web: pay 20ms @10ms client error
+        bank: charge 10ms @12ms server error
+    ";
+
+#[test]
+fn what_fires_more_and_what_is_absorbed_less_are_told_apart() {
+    let sides = [SOUND, ABSORBED, PASSED_ON].map(|text| {
+        let traces = Traces::parse(text).repeat(120, Duration::from_secs(1));
+        facts(&[traces.batch()])
+    });
+    let [sound, absorbed, passed_on] = sides;
+    let halves = |diff: &Diff| {
+        let [entry] = &diff.attribution.failures[..] else {
+            panic!("{:#?}", diff.attribution.failures);
+        };
+        let [origin] = &entry.origins[..] else {
+            panic!("{entry:#?}");
+        };
+        assert_eq!(origin.node.service, "bank");
+        (origin.fires_more, origin.propagates_more)
+    };
+    assert_eq!(
+        halves(&diff(&[absorbed, passed_on.clone()])),
+        (0.0, 1.0),
+        "fails as often, and nobody absorbs it any more"
+    );
+    assert_eq!(halves(&diff(&[sound, passed_on])), (1.0, 0.0));
 }
 
 #[test]

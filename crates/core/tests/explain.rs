@@ -213,6 +213,60 @@ fn slowness_of_all_has_nothing_in_common() {
     assert_eq!(of_first_culprit(&diff).attributes, []);
 }
 
+/// Pages that wait for a quote, after their stock or beside it.
+const SERIAL: &str = "
+    web: GET /page 200ms server
+      web: check 40ms client @10ms
+        stock: check 30ms server @15ms
+      web: call 60ms client @60ms
+        pricing: quote 40ms server @70ms
+";
+const SERIAL_SLOW: &str = "
+    web: GET /page 300ms server
+      web: check 40ms client @10ms
+        stock: check 30ms server @15ms
+      web: call 160ms client @60ms
+        pricing: quote 140ms server @70ms
+";
+const BESIDE: &str = "
+    web: GET /page 200ms server
+      web: call 60ms client @10ms
+        pricing: quote 40ms server @20ms
+      web: check 160ms client @10ms
+        stock: check 140ms server @20ms
+";
+const BESIDE_SLOW: &str = "
+    web: GET /page 300ms server
+      web: call 260ms client @10ms
+        pricing: quote 240ms server @20ms
+      web: check 160ms client @10ms
+        stock: check 140ms server @20ms
+";
+
+/// What is recovered and what is on the critical path, as shares of the change, were pricing as fast as before.
+fn restored(texts: [&str; 2]) -> [f64; 2] {
+    let [before, after] =
+        texts.map(|text| Traces::parse(text).repeat(1_000, Duration::from_millis(400)));
+    let (diff, _) = explained([&before, &after], 2);
+    let what_if = diff.culprits[0].what_if.as_ref().unwrap();
+    assert_eq!(what_if.node.service, "pricing");
+    assert_eq!(
+        (what_if.requests.baseline, what_if.requests.candidate),
+        (1_000, 1_000)
+    );
+    [what_if.recovered_ratio, what_if.subtracted_ratio].map(Option::unwrap)
+}
+
+#[test]
+fn what_would_be_recovered_depends_on_what_runs_beside() {
+    let is_near = |x: [f64; 2], y: [f64; 2]| x.iter().zip(y).all(|(x, y)| (x - y).abs() < 1e-6);
+    let serial = restored([SERIAL, SERIAL_SLOW]);
+    assert!(is_near(serial, [1.0, 1.0]), "{serial:?}");
+    // All 240 ms of the quote are on the critical path now, where the check was: the check takes over again.
+    let beside = restored([BESIDE, BESIDE_SLOW]);
+    assert!(is_near(beside, [1.0, 2.4]), "{beside:?}");
+}
+
 #[test]
 fn parts_are_asked_to_the_same_answers() {
     let before = side("1.4", |_, _, _| {});

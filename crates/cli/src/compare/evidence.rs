@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use tracediff_core::diff::{
-    BranchingShift, Diff, EntryFailures, FailureOrigin, GraphChange, StructureChange,
+    BranchingShift, Culprit, Diff, EntryFailures, FailureOrigin, GraphChange, StructureChange,
     StructureKind, TailBand, text,
 };
 use tracediff_core::explain::{AttributeEvidence, AttributeValue, Explanation};
@@ -97,13 +97,33 @@ pub(super) fn tail(diff: &Diff) -> Option<String> {
     ))
 }
 
+/// What requests would take if the culprit's node took what it did before.
+pub(super) fn what_if(culprit: &Culprit) -> Option<String> {
+    let what_if = culprit.what_if.as_ref()?;
+    let (recovered, subtracted) = (what_if.recovered_ratio?, what_if.subtracted_ratio?);
+    if recovered.min(subtracted) <= 0.0 {
+        return None;
+    }
+    Some(format!(
+        "if only calls {} were as fast as before, a request would take {} less: {} of the change ({} by the critical \
+         path alone)",
+        place(&what_if.node),
+        text::duration(what_if.recovered_ns),
+        text::percent(recovered),
+        text::percent(subtracted),
+    ))
+}
+
 /// Where the failures of entry points begin: a line for each whose error ratio changed.
 pub(super) fn failures(diff: &Diff) -> Vec<String> {
     let line = |entry: &EntryFailures| {
         let same_way = |o: &&FailureOrigin| o.difference * entry.difference > 0.0;
         let origins = entry.origins.iter().filter(same_way).take(ORIGINS);
         let origins: Vec<String> = origins
-            .map(|o| format!("{} {}", text::points_change(o.difference), place(&o.node)))
+            .map(|o| {
+                let change = text::points_change(o.difference);
+                format!("{change} {}{}", place(&o.node), reach(o))
+            })
             .collect();
         format!(
             "{} fails in {} → {} of requests ({}); where that begins: {}.",
@@ -115,6 +135,24 @@ pub(super) fn failures(diff: &Diff) -> Vec<String> {
         )
     };
     diff.attribution.failures.iter().map(line).collect()
+}
+
+/// What is said where most of a change is not of failures but of what callers make of them.
+fn reach(origin: &FailureOrigin) -> String {
+    if origin.propagates_more.abs() <= origin.fires_more.abs() {
+        return String::new();
+    }
+    let absorbed = if origin.difference > 0.0 {
+        "less"
+    } else {
+        "more"
+    };
+    let fired = origin.fired;
+    format!(
+        " (whose failures callers absorb {absorbed}: {} → {} per request)",
+        text::percent(fired.baseline),
+        text::percent(fired.candidate),
+    )
 }
 
 fn place(node: &Label) -> String {

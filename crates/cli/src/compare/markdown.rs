@@ -57,6 +57,7 @@ fn culprits(diff: &Diff, top: usize) -> String {
             escape(&rows::culprit_text(culprit))
         ));
         let lines = culprit.explanation.iter().flat_map(evidence::explanation);
+        let lines = evidence::what_if(culprit).into_iter().chain(lines);
         out.extend(lines.map(|line| format!("   - {}\n", escape(&line))));
     }
     let rows = rows::ledger(first);

@@ -101,6 +101,7 @@ fn culprits(diff: &Diff, top: usize, width: usize) -> String {
         let text = format!("{}. {}", place + 1, rows::culprit_text(culprit));
         out.push_str(&format!("{}\n", wrap(&text, width, 3)));
         let lines = culprit.explanation.iter().flat_map(evidence::explanation);
+        let lines = evidence::what_if(culprit).into_iter().chain(lines);
         out.extend(lines.map(|line| format!("   {}\n", wrap(&line, width.saturating_sub(3), 3))));
         if place == 0 {
             out.push_str(&ledger(culprit, width));

@@ -51,7 +51,7 @@ pub fn compare(baseline: &Facts, candidate: &Facts, policy: &Policy) -> Diff {
         ..
     } = ranking;
     attribution.failures = culprits::entry_failures(&paths, &keys);
-    let outcome = outcome::of(&keys, &findings, &culprits, &quality);
+    let outcome = outcome::of(&keys, &findings, &culprits, &quality, policy);
     let sentence = sentence::write(&keys, &findings, &culprits, &quality);
     Diff {
         version: DOCUMENT_VERSION,

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::diff::Sides;
+use crate::paths::Label;
 
 /// What the traces behind a finding have in common, and which of them to look at.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -23,6 +24,26 @@ pub struct Explanation {
     pub extreme: Option<String>,
     /// The trace of the baseline that is most like the typical one but for what is bad: look at the two side by side.
     pub matched: Option<String>,
+}
+
+/// What a request would take if the calls of one node took what they did before. Times in nanoseconds per request, over
+/// all requests, whether they make the call or not.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct WhatIf {
+    /// The node.
+    pub node: Label,
+    /// Requests that wait for it and were looked at: drawn by a hash of their ids where there are more than 1,000.
+    pub requests: Sides<usize>,
+    /// What the mean request would take less, its calls timed again: what waits for the node comes sooner, and what runs
+    /// beside it may take over.
+    pub recovered_ns: f64,
+    /// The same as a share of the change of the mean at an unchanged mix of requests; `null` where that is less than
+    /// 1 % of the mean.
+    pub recovered_ratio: Option<f64>,
+    /// What the node's time per call added to the mean request's critical path.
+    pub subtracted_ns: f64,
+    /// The same as a share.
+    pub subtracted_ratio: Option<f64>,
 }
 
 /// An attribute value of a service's spans.

@@ -8,6 +8,8 @@ mod document;
 mod question;
 mod strata;
 mod testimony;
+mod timeline;
+mod what_if;
 mod whole;
 
 pub use self::document::*;
@@ -22,7 +24,12 @@ pub fn answer(diff: &mut Diff, questions: &[Question], sides: &[Testimony; 2]) {
     for (number, question) in questions.iter().enumerate() {
         let answer = answer::answer(question, number, sides);
         match question.place {
-            Place::Culprit(i) => diff.culprits[i].explanation = answer,
+            Place::Culprit(i) => {
+                let culprit = &mut diff.culprits[i];
+                culprit.explanation = answer;
+                culprit.what_if =
+                    what_if::what_if(culprit, &diff.attribution, question, number, sides);
+            }
             Place::Finding(i) => diff.findings[i].explanation = answer,
         }
     }

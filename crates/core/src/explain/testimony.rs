@@ -6,6 +6,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use super::question::{Badness, Question, Subject};
+use super::timeline::Timeline;
 use crate::facts::{Plan, SERVICE};
 use crate::model::{Origin, SpanBatch, TraceId};
 use crate::paths::{Label, PathBuilder};
@@ -16,6 +17,8 @@ use crate::trace::{Assembler, SpanRef, Trace, TraceIndex, trace_hash};
 const CASES: usize = 5_000;
 /// Those of them whose times are kept, to find typical ones by.
 pub(super) const WITH_TIMES: usize = 1_000;
+/// Requests that are kept to be timed again, by question.
+const RETIMED: usize = 1_000;
 /// Values of an attribute that are told apart, and bytes of a value.
 const VALUES: usize = 200;
 const VALUE_BYTES: usize = 200;
@@ -71,6 +74,8 @@ pub struct Testimony {
     pub(super) witnesses: BTreeMap<u64, Witness>,
     /// By question, by the trace's hash.
     pub(super) cases: Vec<BTreeMap<u64, Case>>,
+    /// Requests to be timed again, by question, by the trace's hash.
+    pub(super) timelines: Vec<BTreeMap<u64, Timeline>>,
 }
 
 impl Testimony {
@@ -91,13 +96,8 @@ impl Testimony {
                 })
             })
             .collect();
-        self.cases.resize_with(other.cases.len(), BTreeMap::new);
-        for (mine, theirs) in self.cases.iter_mut().zip(other.cases) {
-            mine.extend(theirs);
-            while mine.len() > CASES {
-                mine.pop_last();
-            }
-        }
+        merge_lowest(&mut self.cases, other.cases, CASES);
+        merge_lowest(&mut self.timelines, other.timelines, RETIMED);
         for (hash, mut witness) in other.witnesses {
             for feature in &mut witness.features {
                 *feature = renumbered[*feature as usize];
@@ -108,6 +108,17 @@ impl Testimony {
         let cases = &self.cases;
         self.witnesses
             .retain(|hash, _| cases.iter().any(|of| of.contains_key(hash)));
+    }
+}
+
+/// Merges question by question what is kept of the traces with the lowest hashes.
+fn merge_lowest<T>(mine: &mut Vec<BTreeMap<u64, T>>, theirs: Vec<BTreeMap<u64, T>>, most: usize) {
+    mine.resize_with(theirs.len(), BTreeMap::new);
+    for (mine, theirs) in mine.iter_mut().zip(theirs) {
+        mine.extend(theirs);
+        while mine.len() > most {
+            mine.pop_last();
+        }
     }
 }
 
@@ -215,6 +226,7 @@ impl<'a> Asking<'a> {
             values: HashMap::default(),
             testimony: Testimony {
                 cases: vec![BTreeMap::new(); questions.len()],
+                timelines: vec![BTreeMap::new(); questions.len()],
                 ..Testimony::default()
             },
         }
@@ -252,11 +264,29 @@ impl<'a> Asking<'a> {
                 }
                 keeps_times |= cases.len() <= WITH_TIMES;
                 is_witness = true;
+                self.keep_timeline(number, trace);
             }
         }
         if is_witness {
             let witness = self.witness(trace, slice as u32, keeps_times);
             self.testimony.witnesses.insert(trace.hash, witness);
+        }
+    }
+
+    fn keep_timeline(&mut self, number: usize, trace: &Trace<'_>) {
+        let is_wanted = self.questions[number].retimed().is_some()
+            && self.testimony.timelines[number].len() < RETIMED;
+        if !is_wanted {
+            return;
+        }
+        let subjects: Vec<bool> = (0..trace.spans.len())
+            .map(|index| {
+                let label = self.paths.labels()[index];
+                self.part_of(label).subject_of >> number & 1 == 1
+            })
+            .collect();
+        if let Some(timeline) = Timeline::of(trace, &self.paths, &subjects) {
+            self.testimony.timelines[number].insert(trace.hash, timeline);
         }
     }
 

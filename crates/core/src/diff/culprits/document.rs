@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::diff::document::Sides;
-use crate::explain::Explanation;
+use crate::explain::{Explanation, WhatIf};
 use crate::paths::Label;
 use crate::stats::Interval;
 
@@ -57,6 +57,9 @@ pub struct Culprit {
     pub same_course_as: Option<String>,
     /// What the traces behind it have in common; `null` where that was not looked at (all but the first five).
     pub explanation: Option<Explanation>,
+    /// What requests would take if its slowest node took what it did before; `null` where it is not slower, or where that
+    /// was not looked at.
+    pub what_if: Option<WhatIf>,
 }
 
 /// A call from one service to another.
@@ -136,8 +139,16 @@ pub struct FailureOrigin {
     /// Share of the entry point's requests that failed because of it; a request that failed because of several counts
     /// for each in part.
     pub ratio: Sides<f64>,
-    /// Candidate − baseline: what it adds to the entry point's difference.
+    /// Candidate − baseline: what it adds to the entry point's difference. The sum of `fires_more` and
+    /// `propagates_more`.
     pub difference: f64,
+    /// Failures that begin at the node, per request of the entry point, whether the request fails by them or not.
+    pub fired: Sides<f64>,
+    /// The part of `difference` that comes from the node failing by itself more often.
+    pub fires_more: f64,
+    /// The part of `difference` that comes from its failures reaching the entry point more often: retries and
+    /// fallbacks that no longer absorb them.
+    pub propagates_more: f64,
 }
 
 /// The change of the mean duration of the requests between two shares of all, ordered by duration.

@@ -24,8 +24,17 @@ struct Requests<'a> {
     /// Σ w over requests, and over those that failed.
     all: [f64; 2],
     failed: [f64; 2],
-    /// Σ w·(part of the failure) by label.
-    origins: BTreeMap<u32, [f64; 2]>,
+    /// What begins at each label.
+    origins: BTreeMap<u32, Origin>,
+}
+
+/// The failures that begin at a label, by side.
+#[derive(Default)]
+struct Origin {
+    /// Σ w over them, whether the request fails or not.
+    fired: [f64; 2],
+    /// Σ w·(part of the request's failure).
+    reaching: [f64; 2],
 }
 
 /// The entry points whose error ratio changed, largest change first.
@@ -59,8 +68,10 @@ pub(in crate::diff) fn entry_failures(paths: &Paths<'_>, keys: &[KeyDiff]) -> Ve
         if path.is_request() {
             entry.all[side] += total.weight;
             entry.failed[side] += total.errors;
-        } else if total.origins_reaching > 0.0 {
-            entry.origins.entry(path.label).or_default()[side] += total.origins_reaching;
+        } else if total.origins > 0.0 {
+            let origin = entry.origins.entry(path.label).or_default();
+            origin.fired[side] += total.origins;
+            origin.reaching[side] += total.origins_reaching;
         }
     }
     let mut told: Vec<EntryFailures> = entries
@@ -80,12 +91,18 @@ impl Requests<'_> {
         let mut origins: Vec<FailureOrigin> = self
             .origins
             .iter()
-            .map(|(label, weights)| {
-                let ratio = ratios(weights);
+            .filter(|(_, origin)| origin.reaching != [0.0; 2])
+            .map(|(label, origin)| {
+                let ratio = ratios(&origin.reaching);
+                let fired = ratios(&origin.fired);
+                let [fires_more, propagates_more] = origin.halves(fired);
                 FailureOrigin {
                     node: paths.labels[*label as usize].clone(),
                     ratio: ratio.into(),
                     difference: ratio[1] - ratio[0],
+                    fired: fired.into(),
+                    fires_more,
+                    propagates_more,
                 }
             })
             .collect();
@@ -103,5 +120,24 @@ impl Requests<'_> {
             other_nodes,
             remainder,
         }
+    }
+}
+
+impl Origin {
+    /// The change of its share by how often it fires and by what a firing does to the request: the share is the
+    /// product of the two, and each change is taken at the mean of the other. A side on which it never fires says
+    /// nothing about what a firing does, so there it does the same on both.
+    fn halves(&self, fired: [f64; 2]) -> [f64; 2] {
+        let reach = [0, 1].map(|side| self.reaching[side] / self.fired[side]);
+        let reach = match self.fired.map(|fired| fired > 0.0) {
+            [true, true] => reach,
+            [true, false] => [reach[0]; 2],
+            [false, true] => [reach[1]; 2],
+            [false, false] => [0.0; 2],
+        };
+        [
+            (fired[1] - fired[0]) * f64::midpoint(reach[0], reach[1]),
+            (reach[1] - reach[0]) * f64::midpoint(fired[0], fired[1]),
+        ]
     }
 }

@@ -78,6 +78,7 @@ pub(super) fn culprit(
         is_over: false,
         same_course_as: None,
         explanation: None,
+        what_if: None,
     };
     culprit.sentence = words::sentence(&culprit, whole);
     culprit
