@@ -216,6 +216,16 @@ impl SpanBatch {
         self.record_batch.get_array_memory_size()
     }
 
+    /// Rows next to each other, from `offset` on, without a copy.
+    ///
+    /// # Panics
+    ///
+    /// Where there are fewer rows than that.
+    pub fn slice(&self, offset: usize, length: usize) -> Self {
+        #[expect(clippy::expect_used, reason = "the schema is that of self")]
+        Self::try_from(self.record_batch.slice(offset, length)).expect("the schema stays")
+    }
+
     /// The rows for which `keep` is true, with dictionaries that hold no more than these rows need.
     pub fn filter(&self, keep: &[bool]) -> Self {
         let rows = BooleanArray::from(keep.to_vec());

@@ -1,0 +1,22 @@
+//! The span store: spans are durable in a write-ahead log before they are acknowledged, visible in the head at once, and
+//! then moved into immutable Parquet segments, sorted by trace.
+
+mod gather;
+mod head;
+mod keeper;
+mod log;
+mod manifest;
+mod objects;
+mod read;
+mod request;
+mod segment;
+mod settings;
+mod store;
+mod view;
+
+pub use keeper::KeepError;
+pub use manifest::ManifestError;
+pub use read::{ReadError, Reading};
+pub use request::{AppendError, Appended, Encoding, Request};
+pub use settings::{Durability, Settings};
+pub use store::{OpenError, Readings, Recovery, Store};

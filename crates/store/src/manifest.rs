@@ -1,0 +1,156 @@
+//! Which segments there are: published in one step, so that a reader sees all of a change or nothing of it.
+//!
+//! Every change is a new object with the next number. The newest that can be read is true; the one before it stays, in
+//! case the newest was written when the machine lost power.
+
+use bytes::Bytes;
+use object_store::path::Path;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::objects::Objects;
+
+/// The version of the form below.
+const VERSION: u32 = 1;
+const FOLDER: &str = "manifest";
+
+/// What the store holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Manifest {
+    version: u32,
+    /// This manifest's number, from 1.
+    pub(crate) number: u64,
+    /// The number of the next segment.
+    pub(crate) next_segment: u64,
+    /// Generations of the head up to this one are in segments; what the log has of them is void.
+    pub(crate) generation: u64,
+    /// The segments, in order of their numbers.
+    pub(crate) segments: Vec<SegmentMeta>,
+}
+
+/// One segment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SegmentMeta {
+    pub(crate) number: u64,
+    pub(crate) spans: u64,
+    pub(crate) bytes: u64,
+    /// Earliest and latest start of a span, in nanoseconds since the epoch.
+    pub(crate) first_start_ns: i64,
+    pub(crate) last_start_ns: i64,
+}
+
+impl SegmentMeta {
+    pub(crate) fn path(&self) -> Path {
+        Path::from(format!("segments/{:020}.parquet", self.number))
+    }
+}
+
+/// A manifest as it is stored: its text and the checksum of that.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    crc32: u32,
+    manifest: Box<serde_json::value::RawValue>,
+}
+
+/// Why the store's manifest cannot be used.
+#[derive(Debug, Error)]
+pub enum ManifestError {
+    /// Storage failed.
+    #[error("the manifest cannot be read or written")]
+    Storage(#[from] object_store::Error),
+    /// None of the manifests can be read.
+    #[error(
+        "no manifest can be read, and there is one at {path}: {problem}; restore the folder from a copy, or move it away to begin anew"
+    )]
+    Damaged {
+        /// The newest of them.
+        path: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// It cannot be told as text.
+    #[error("the manifest cannot be written")]
+    Encode(#[from] serde_json::Error),
+}
+
+impl Manifest {
+    pub(crate) fn empty() -> Self {
+        Self {
+            version: VERSION,
+            number: 0,
+            next_segment: 1,
+            generation: 0,
+            segments: Vec::new(),
+        }
+    }
+
+    /// The newest that can be read; an empty one where there is none at all.
+    pub(crate) async fn read(objects: &Objects) -> Result<Self, ManifestError> {
+        let mut newest_problem = None;
+        for (path, _) in objects.list(FOLDER).await?.into_iter().rev() {
+            match decode(&objects.get(&path).await?) {
+                Ok(manifest) => return Ok(manifest),
+                Err(problem) => {
+                    newest_problem.get_or_insert((path, problem));
+                }
+            }
+        }
+        match newest_problem {
+            None => Ok(Self::empty()),
+            Some((path, problem)) => Err(ManifestError::Damaged {
+                path: path.to_string(),
+                problem,
+            }),
+        }
+    }
+
+    /// Publishes this manifest under the next number, and removes those before the one before it.
+    pub(crate) async fn publish(&mut self, objects: &Objects) -> Result<(), ManifestError> {
+        let mut next = self.clone();
+        next.number += 1;
+        let path = path(next.number);
+        let text = encode(&next)?;
+        match objects.create(&path, text.clone()).await {
+            // Left over from a write that failed half-way: nobody can have read it as the newest and gone on from it,
+            // since there is one process that writes.
+            Err(object_store::Error::AlreadyExists { .. }) => {
+                objects.remove(&path).await?;
+                objects.create(&path, text).await?;
+            }
+            result => result?,
+        }
+        *self = next;
+        for (old, _) in objects.list(FOLDER).await? {
+            if old < self::path(self.number.saturating_sub(1)) {
+                objects.remove(&old).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn path(number: u64) -> Path {
+    Path::from(format!("{FOLDER}/{number:020}.json"))
+}
+
+fn encode(manifest: &Manifest) -> Result<Bytes, serde_json::Error> {
+    let manifest = serde_json::value::to_raw_value(manifest)?;
+    let crc32 = crc32fast::hash(manifest.get().as_bytes());
+    Ok(serde_json::to_vec(&Stored { crc32, manifest })?.into())
+}
+
+fn decode(bytes: &[u8]) -> Result<Manifest, String> {
+    let stored: Stored = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
+    if crc32fast::hash(stored.manifest.get().as_bytes()) != stored.crc32 {
+        return Err("its checksum is not right".to_owned());
+    }
+    let manifest: Manifest =
+        serde_json::from_str(stored.manifest.get()).map_err(|e| e.to_string())?;
+    if manifest.version != VERSION {
+        return Err(format!(
+            "it has version {}, and this program reads version {VERSION}",
+            manifest.version
+        ));
+    }
+    Ok(manifest)
+}

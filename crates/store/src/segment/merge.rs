@@ -1,0 +1,120 @@
+//! Several segments as one, in bounded memory: batch by batch, up to the trace id that all of them have been read to.
+
+use std::sync::Arc;
+
+use futures::TryStreamExt;
+use futures::stream::BoxStream;
+use parquet::errors::ParquetError;
+use tracediff_core::model::SpanBatch;
+
+use super::read::{ALL_IDS, Segment};
+use super::write::{SegmentWriter, Written, sorted};
+use crate::gather::joint_schema;
+
+/// A segment while it is read.
+struct Source {
+    batches: BoxStream<'static, Result<SpanBatch, ParquetError>>,
+    /// What was read and is not written yet.
+    open: Option<SpanBatch>,
+    is_at_end: bool,
+}
+
+impl Source {
+    /// The last trace id that was read.
+    fn last(&self) -> Option<u128> {
+        let open = self.open.as_ref()?;
+        Some(u128::from_be_bytes(open.trace_id(open.len() - 1).0))
+    }
+}
+
+/// The spans of all segments, each once, as one file.
+pub(crate) async fn merge(segments: &[Arc<Segment>], level: i32) -> Result<Written, ParquetError> {
+    let mut schemas = Vec::new();
+    let mut sources = Vec::new();
+    for segment in segments {
+        schemas.push(segment.schema().await?);
+        sources.push(Source {
+            batches: segment.spans(&ALL_IDS).await?,
+            open: None,
+            is_at_end: false,
+        });
+    }
+    let schema = joint_schema(&schemas);
+    let mut writer = SegmentWriter::new(Arc::clone(&schema), level)?;
+    loop {
+        for source in &mut sources {
+            while source.open.is_none() && !source.is_at_end {
+                match source.batches.try_next().await? {
+                    None => source.is_at_end = true,
+                    Some(batch) if batch.is_empty() => {}
+                    Some(batch) => source.open = Some(batch),
+                }
+            }
+        }
+        // The rest of the trace with this id may still be unread, so it is written with what comes next.
+        let unfinished = sources.iter().filter(|source| !source.is_at_end);
+        let bound = unfinished.filter_map(Source::last).min();
+        let mut ready = Vec::new();
+        let mut is_stuck = true;
+        for source in &mut sources {
+            let Some(open) = source.open.take() else {
+                continue;
+            };
+            let is_ready = |row: &usize| {
+                bound.is_none_or(|bound| u128::from_be_bytes(open.trace_id(*row).0) < bound)
+            };
+            let rows = partition_point(open.len(), is_ready);
+            if rows > 0 {
+                ready.push(open.slice(0, rows));
+            }
+            if rows < open.len() {
+                source.open = Some(open.slice(rows, open.len() - rows));
+            }
+            is_stuck &= rows == 0;
+        }
+        if ready.is_empty() && sources.iter().all(|s| s.is_at_end && s.open.is_none()) {
+            return writer.finish();
+        }
+        if let Some(batch) = sorted(&schema, &ready)? {
+            writer.write(&batch)?;
+        }
+        if is_stuck {
+            read_on(&mut sources, &schema, bound).await?;
+        }
+    }
+}
+
+/// Reads on where the bound comes from: a trace that is longer than a batch.
+async fn read_on(
+    sources: &mut [Source],
+    schema: &arrow_schema::SchemaRef,
+    bound: Option<u128>,
+) -> Result<(), ParquetError> {
+    for source in sources {
+        if source.is_at_end || source.last() != bound {
+            continue;
+        }
+        match source.batches.try_next().await? {
+            None => source.is_at_end = true,
+            Some(next) => {
+                let both: Vec<SpanBatch> = source.open.take().into_iter().chain([next]).collect();
+                source.open = sorted(schema, &both)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// How many of the first rows satisfy what rows before them do too.
+fn partition_point(rows: usize, is_before: impl Fn(&usize) -> bool) -> usize {
+    let (mut low, mut high) = (0, rows);
+    while low < high {
+        let middle = usize::midpoint(low, high);
+        if is_before(&middle) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    low
+}

@@ -1,0 +1,54 @@
+//! Where spans are kept, how durable they are, and what bounds them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// When a request is acknowledged.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// When its bytes are synced to disk: nothing that was acknowledged is lost, whatever happens to the machine.
+    #[default]
+    Fsync,
+    /// When they are written; they are synced that much later at most. A machine that loses power loses them, a process
+    /// that is killed does not.
+    Interval(Duration),
+    /// When they are written; syncing is left to the operating system.
+    None,
+}
+
+/// Where and how spans are kept.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The folder of log and segments.
+    pub data_dir: PathBuf,
+    /// When a request is acknowledged.
+    pub durability: Durability,
+    /// The head is moved into a segment when its requests have this many bytes, or are this old.
+    pub head_bytes: u64,
+    /// See `head_bytes`.
+    pub head_age: Duration,
+    /// Requests are refused for a while when those that are in no segment yet have this many bytes.
+    pub max_unflushed_bytes: u64,
+    /// Segments are merged until they are about this large.
+    pub segment_bytes: u64,
+    /// Segments whose spans are all older go; never where there is none.
+    pub retention_age: Option<Duration>,
+    /// The oldest segments go while all have more bytes; never where there is none.
+    pub retention_bytes: Option<u64>,
+}
+
+impl Settings {
+    /// The defaults, in this folder.
+    pub fn new(data_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            data_dir: data_dir.into(),
+            durability: Durability::default(),
+            head_bytes: 48 << 20,
+            head_age: Duration::from_secs(5),
+            max_unflushed_bytes: 192 << 20,
+            segment_bytes: 64 << 20,
+            retention_age: None,
+            retention_bytes: None,
+        }
+    }
+}

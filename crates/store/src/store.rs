@@ -1,0 +1,434 @@
+//! The store as a whole: opens what is there, takes requests in, and closes.
+
+use std::cell::RefCell;
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use thiserror::Error;
+use tokio::sync::Notify;
+use tracediff_wire::Decoded;
+
+use crate::head::Generation;
+use crate::keeper::{KeepError, Keeper, remove_strays};
+use crate::log::{Found, LogError, LogFiles, LogWriter, Record, records};
+use crate::manifest::{Manifest, ManifestError};
+use crate::objects::Objects;
+use crate::request::{AppendError, Appended, Request};
+use crate::segment::Segment;
+use crate::settings::Settings;
+use crate::view::{Parts, View};
+
+/// How hard the log compresses what producers did not.
+const LOG_LEVEL: i32 = 1;
+/// What a refused producer is asked to wait.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Why a store cannot be opened.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// The folder cannot be used.
+    #[error("the folder {folder} cannot be used")]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Another process has it open.
+    #[error("the folder {0} is in use by another process; stop that, or take another folder")]
+    InUse(PathBuf),
+    /// Storage failed.
+    #[error("storage failed")]
+    Storage(#[from] object_store::Error),
+    /// The manifest cannot be used.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// What the log holds cannot be moved into segments.
+    #[error("what the log holds cannot be moved into segments")]
+    Replay(#[from] KeepError),
+}
+
+/// What was found in the log when the store was opened.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Recovery {
+    /// Requests that were in the log and in no segment.
+    pub requests: u64,
+    /// Their spans.
+    pub spans: u64,
+    /// Bytes at ends of log files that were cut off: writes that never were acknowledged.
+    pub torn_bytes: u64,
+    /// Damaged places in the middle of log files that were passed over, in words.
+    pub damage: Vec<String>,
+}
+
+/// What the store has done since it was opened, and what it holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Readings {
+    /// Requests accepted.
+    pub requests: u64,
+    /// Spans accepted.
+    pub spans: u64,
+    /// Spans left out of accepted requests since their ids are not valid.
+    pub rejected_spans: u64,
+    /// Requests refused since a bound was reached or the log could not be written.
+    pub refused_requests: u64,
+    /// Syncs of the log.
+    pub log_syncs: u64,
+    /// Bytes written to the log.
+    pub log_bytes: u64,
+    /// Bytes of requests that are in no segment yet.
+    pub unflushed_bytes: u64,
+    /// Spans that are in no segment yet.
+    pub head_spans: u64,
+    /// Segments.
+    pub segments: u64,
+    /// Their bytes.
+    pub segment_bytes: u64,
+    /// Their spans.
+    pub segment_spans: u64,
+    /// Failures of housekeeping.
+    pub keeping_failures: u64,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    requests: AtomicU64,
+    spans: AtomicU64,
+    rejected_spans: AtomicU64,
+    refused_requests: AtomicU64,
+    keeping_failures: AtomicU64,
+}
+
+struct Inner {
+    settings: Settings,
+    view: Arc<View>,
+    log: LogWriter,
+    wake: Arc<Notify>,
+    is_closing: Arc<AtomicBool>,
+    keeper: Mutex<Option<JoinHandle<()>>>,
+    counters: Arc<Counters>,
+    last_failure: Arc<Mutex<Option<String>>>,
+    /// Held as long as the store is open.
+    lock: Mutex<Option<std::fs::File>>,
+}
+
+/// The store. Cheap to clone.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Store").field(&self.0.settings).finish()
+    }
+}
+
+thread_local! {
+    static COMPRESSOR: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
+}
+
+impl Store {
+    /// Opens the store in a folder, which is made where it is missing. What the log holds beyond the segments is moved
+    /// into segments first.
+    pub async fn open(settings: Settings) -> Result<(Self, Recovery), OpenError> {
+        let folder = settings.data_dir.clone();
+        let cannot_use = |source| OpenError::Folder {
+            folder: folder.clone(),
+            source,
+        };
+        std::fs::create_dir_all(&folder).map_err(cannot_use)?;
+        let lock = std::fs::File::create(folder.join("lock")).map_err(cannot_use)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(std::fs::TryLockError::WouldBlock) => return Err(OpenError::InUse(folder)),
+            Err(std::fs::TryLockError::Error(e)) => return Err(cannot_use(e)),
+        }
+        let files = LogFiles::open(&folder.join("log")).map_err(cannot_use)?;
+        let objects = Objects::local(&folder.join("data"))?;
+        let manifest = Manifest::read(&objects).await?;
+        remove_strays(&objects, &manifest).await?;
+        let shards = std::thread::available_parallelism().map_or(1, usize::from);
+        let segments = manifest.segments.iter();
+        let segments = segments.map(|meta| Arc::new(Segment::new(meta.clone(), objects.clone())));
+        let view = Arc::new(View::new(Parts {
+            segments: segments.collect(),
+            gone: Vec::new(),
+            closed: Vec::new(),
+            open: Arc::new(Generation::new(manifest.generation + 1, shards)),
+            manifest,
+        }));
+        let keeper = Keeper {
+            settings: settings.clone(),
+            objects,
+            log: files.clone(),
+            view: Arc::clone(&view),
+            wake: Arc::new(Notify::new()),
+            shards,
+        };
+        let recovery = replay(&keeper, &files, &cannot_use).await?;
+        let log = LogWriter::start(files, settings.durability).map_err(cannot_use)?;
+        let inner = Inner {
+            settings,
+            view,
+            log,
+            wake: Arc::clone(&keeper.wake),
+            is_closing: Arc::default(),
+            keeper: Mutex::default(),
+            counters: Arc::default(),
+            last_failure: Arc::default(),
+            lock: Mutex::new(Some(lock)),
+        };
+        let thread = inner.start(keeper).map_err(cannot_use)?;
+        *inner.keeper.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+        Ok((Self(Arc::new(inner)), recovery))
+    }
+
+    /// Appends a request's spans; returns when they are durable. They may be seen a little before.
+    pub async fn append(&self, request: Request<'_>) -> Result<Appended, AppendError> {
+        let inner = &self.0;
+        let result = inner.append(request).await;
+        let counters = &inner.counters;
+        let add = |counter: &AtomicU64, count: u64| counter.fetch_add(count, Ordering::Relaxed);
+        match &result {
+            Ok(appended) => {
+                add(&counters.requests, 1);
+                add(&counters.spans, appended.spans);
+                add(&counters.rejected_spans, appended.rejected);
+            }
+            Err(AppendError::Malformed(_)) => {}
+            Err(AppendError::Busy { .. } | AppendError::Unavailable { .. }) => {
+                add(&counters.refused_requests, 1);
+            }
+        }
+        result
+    }
+
+    /// What the store has done and holds.
+    pub fn readings(&self) -> Readings {
+        let inner = &self.0;
+        let counters = &inner.counters;
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let (log_syncs, log_bytes) = inner.log.written();
+        let parts = inner.view.read();
+        let metas = || parts.segments.iter().map(|segment| &segment.meta);
+        let head = parts.closed.iter().chain([&parts.open]);
+        Readings {
+            requests: count(&counters.requests),
+            spans: count(&counters.spans),
+            rejected_spans: count(&counters.rejected_spans),
+            refused_requests: count(&counters.refused_requests),
+            keeping_failures: count(&counters.keeping_failures),
+            log_syncs,
+            log_bytes,
+            unflushed_bytes: parts.unflushed_bytes(),
+            head_spans: head.map(|generation| generation.spans()).sum(),
+            segments: parts.segments.len() as u64,
+            segment_bytes: metas().map(|meta| meta.bytes).sum(),
+            segment_spans: metas().map(|meta| meta.spans).sum(),
+        }
+    }
+
+    /// The last failure of housekeeping, in words; `None` where there was none.
+    pub fn last_failure(&self) -> Option<String> {
+        let last = self.0.last_failure.lock();
+        last.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn view(&self) -> &View {
+        &self.0.view
+    }
+
+    /// Refuses further requests and moves what was accepted into segments. Blocks until that is done.
+    pub fn close(&self) {
+        self.0.close();
+    }
+}
+
+impl Inner {
+    fn start(&self, keeper: Keeper) -> io::Result<JoinHandle<()>> {
+        let is_closing = Arc::clone(&self.is_closing);
+        let counters = Arc::clone(&self.counters);
+        let last_failure = Arc::clone(&self.last_failure);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()?;
+        let run = move || {
+            let failed = |error: &KeepError| {
+                counters.keeping_failures.fetch_add(1, Ordering::Relaxed);
+                let mut last = last_failure.lock().unwrap_or_else(PoisonError::into_inner);
+                *last = Some(with_sources(error));
+            };
+            let is_closing = || is_closing.load(Ordering::Acquire);
+            runtime.block_on(keeper.run(is_closing, failed, now_ns));
+        };
+        std::thread::Builder::new()
+            .name("keeper".to_owned())
+            .spawn(run)
+    }
+
+    async fn append(&self, request: Request<'_>) -> Result<Appended, AppendError> {
+        let unavailable = |reason: String| AppendError::Unavailable {
+            reason,
+            retry_after: RETRY_AFTER,
+        };
+        if self.is_closing.load(Ordering::Acquire) {
+            return Err(unavailable(LogError::Closing.to_string()));
+        }
+        let compressed;
+        let zstd = match request.zstd {
+            Some(zstd) => zstd,
+            None => {
+                compressed = compress(request.bytes).map_err(|e| unavailable(e.to_string()))?;
+                &compressed
+            }
+        };
+        let (decoded, durable, is_full) = {
+            // While this is held the generation stays open, and its part of the log too.
+            let parts = self.view.read();
+            let unflushed = parts.unflushed_bytes();
+            if unflushed >= self.settings.max_unflushed_bytes {
+                self.wake.notify_one();
+                return Err(AppendError::Busy {
+                    reason: format!(
+                        "{unflushed} bytes of requests wait to be moved into segments, and {} may",
+                        self.settings.max_unflushed_bytes
+                    ),
+                    retry_after: RETRY_AFTER,
+                });
+            }
+            let decoded = parts.open.decode(request.encoding, request.bytes);
+            let decoded: Decoded = decoded.map_err(AppendError::Malformed)?;
+            let record = Record {
+                encoding: request.encoding,
+                zstd,
+                plain_bytes: request.bytes.len(),
+            };
+            let durable = self.log.append(parts.open.number, &record);
+            (
+                decoded,
+                durable,
+                parts.open.bytes() >= self.settings.head_bytes,
+            )
+        };
+        if is_full {
+            self.wake.notify_one();
+        }
+        match durable.await {
+            Ok(Ok(())) => Ok(Appended {
+                spans: decoded.spans,
+                rejected: decoded.rejected,
+                first_rejection: decoded.first_rejection,
+            }),
+            Ok(Err(error)) => Err(unavailable(error.to_string())),
+            Err(_) => Err(unavailable(LogError::Closing.to_string())),
+        }
+    }
+
+    fn close(&self) {
+        self.is_closing.store(true, Ordering::Release);
+        self.log.close();
+        self.wake.notify_one();
+        let keeper = self
+            .keeper
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(keeper) = keeper {
+            // A panic there is reported where it happens.
+            let _ = keeper.join();
+        }
+        self.lock
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Moves what the log holds into segments, file by file, as the process before would have done.
+async fn replay(
+    keeper: &Keeper,
+    files: &LogFiles,
+    cannot_use: &impl Fn(io::Error) -> OpenError,
+) -> Result<Recovery, OpenError> {
+    let mut recovery = Recovery::default();
+    let done = keeper.view.read().manifest.generation;
+    for number in files.generations().map_err(cannot_use)? {
+        if number <= done {
+            files.remove(number).map_err(cannot_use)?;
+            continue;
+        }
+        let file = files.read(number).map_err(cannot_use)?;
+        let generation = Generation::new(number, 1);
+        for found in records(&file) {
+            match found {
+                Found::Record(record) => match replay_record(&generation, &record) {
+                    Ok(decoded) => {
+                        recovery.requests += 1;
+                        recovery.spans += decoded.spans;
+                    }
+                    Err(problem) => recovery
+                        .damage
+                        .push(format!("log file {number}: {problem}")),
+                },
+                Found::Damage { offset, bytes } => recovery.damage.push(format!(
+                    "log file {number}: {bytes} bytes from byte {offset} on are no record"
+                )),
+                Found::TornTail { bytes, .. } => recovery.torn_bytes += bytes as u64,
+            }
+        }
+        drop(file);
+        {
+            let mut parts = keeper.view.write();
+            parts.closed.push(Arc::new(generation));
+            parts.open = Arc::new(Generation::new(number + 1, keeper.shards));
+        }
+        keeper.flush().await?;
+    }
+    Ok(recovery)
+}
+
+fn replay_record(generation: &Generation, record: &Record<'_>) -> Result<Decoded, String> {
+    let plain = zstd::bulk::decompress(record.zstd, record.plain_bytes)
+        .map_err(|e| format!("a record cannot be decompressed: {e}"))?;
+    generation
+        .decode(record.encoding, &plain)
+        .map_err(|e| format!("a record cannot be decoded: {e}"))
+}
+
+fn compress(bytes: &[u8]) -> io::Result<Vec<u8>> {
+    COMPRESSOR.with_borrow_mut(|compressor| {
+        let compressor = match compressor {
+            Some(compressor) => compressor,
+            none => none.insert(zstd::bulk::Compressor::new(LOG_LEVEL)?),
+        };
+        compressor.compress(bytes)
+    })
+}
+
+fn now_ns() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+    })
+}
+
+fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}

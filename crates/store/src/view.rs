@@ -1,0 +1,60 @@
+//! What there is at one moment: segments, generations on their way into one, and the open one.
+
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use tracediff_core::model::SpanBatch;
+
+use crate::head::Generation;
+use crate::manifest::Manifest;
+use crate::segment::Segment;
+
+/// The parts of the store. Every change of them is one step for whoever reads.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) manifest: Manifest,
+    /// Those of the manifest.
+    pub(crate) segments: Vec<Arc<Segment>>,
+    /// Segments that the manifest has no more and that somebody may still read.
+    pub(crate) gone: Vec<Arc<Segment>>,
+    /// Generations that are closed and in no segment yet, oldest first.
+    pub(crate) closed: Vec<Arc<Generation>>,
+    pub(crate) open: Arc<Generation>,
+}
+
+/// The parts, shared.
+#[derive(Debug)]
+pub(crate) struct View(RwLock<Parts>);
+
+impl View {
+    pub(crate) fn new(parts: Parts) -> Self {
+        Self(RwLock::new(parts))
+    }
+
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, Parts> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn write(&self) -> RwLockWriteGuard<'_, Parts> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Segments and spans of the head, as they are now. No span is in both.
+    pub(crate) fn snapshot(&self) -> (Vec<Arc<Segment>>, Vec<SpanBatch>) {
+        let parts = self.read();
+        let head = parts.closed.iter().chain([&parts.open]);
+        let batches = head.flat_map(|generation| generation.batches()).collect();
+        (parts.segments.clone(), batches)
+    }
+}
+
+impl Parts {
+    /// Bytes of requests that are in no segment yet.
+    pub(crate) fn unflushed_bytes(&self) -> u64 {
+        let closed: u64 = self
+            .closed
+            .iter()
+            .map(|generation| generation.bytes())
+            .sum();
+        closed + self.open.bytes()
+    }
+}
