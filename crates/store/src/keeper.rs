@@ -118,13 +118,13 @@ impl Keeper {
             let batches = generation.batches();
             let schemas: Vec<_> = batches.iter().map(|b| b.record_batch().schema()).collect();
             let schema = joint_schema(&schemas);
+            let mut writer = SegmentWriter::new(Arc::clone(&schema), LEVEL)?;
+            sorted(&schema, &batches, |spans| writer.write(&spans))?;
+            drop(batches);
+            let written = writer.finish()?;
             let mut added = None;
-            if let Some(spans) = sorted(&schema, &batches)? {
-                drop(batches);
-                let mut writer = SegmentWriter::new(schema, LEVEL)?;
-                writer.write(&spans)?;
-                drop(spans);
-                added = Some(self.add(&mut manifest, writer.finish()?).await?);
+            if written.spans > 0 {
+                added = Some(self.add(&mut manifest, written).await?);
             }
             manifest.generation = generation.number;
             manifest.publish(&self.objects).await?;
@@ -289,7 +289,7 @@ mod tests {
     fn a_span_is_written_a_few_times_only() {
         let (mut sizes, mut written, limit) = (Vec::new(), 0, 1_000_000);
         for _ in 0..4_096 {
-            sizes.push(10);
+            sizes.extend([10]);
             while let Some(range) = mergeable(&sizes, limit) {
                 let merged: u64 = sizes[range.clone()].iter().sum();
                 written += merged;

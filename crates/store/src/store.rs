@@ -22,8 +22,8 @@ use crate::segment::Segment;
 use crate::settings::Settings;
 use crate::view::{Parts, View};
 
-/// How hard the log compresses what producers did not.
-const LOG_LEVEL: i32 = 1;
+/// How hard the log compresses what producers did not: the log is short-lived, so speed counts.
+const LOG_LEVEL: i32 = -3;
 /// What a refused producer is asked to wait.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 

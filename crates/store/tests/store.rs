@@ -68,7 +68,7 @@ async fn what_is_appended_is_there_at_once_and_after_opening_again() {
         .repeat(50, Duration::from_millis(20))
         .batch();
     let bytes = encode_otlp_protobuf(&batch);
-    let expected = counts(&[batch.clone()]);
+    let expected = counts(std::slice::from_ref(&batch));
     let (store, recovery) = Store::open(settings(folder.path())).await.unwrap();
     assert_eq!(recovery.requests, 0);
     let appended = store.append(request(&bytes)).await.unwrap();

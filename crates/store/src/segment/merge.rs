@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arrow_schema::SchemaRef;
 use futures::TryStreamExt;
 use futures::stream::BoxStream;
 use parquet::errors::ParquetError;
@@ -9,7 +10,7 @@ use tracediff_core::model::SpanBatch;
 
 use super::read::{ALL_IDS, Segment};
 use super::write::{SegmentWriter, Written, sorted};
-use crate::gather::joint_schema;
+use crate::gather::{Gatherer, Place, joint_schema};
 
 /// A segment while it is read.
 struct Source {
@@ -75,21 +76,15 @@ pub(crate) async fn merge(segments: &[Arc<Segment>], level: i32) -> Result<Writt
         if ready.is_empty() && sources.iter().all(|s| s.is_at_end && s.open.is_none()) {
             return writer.finish();
         }
-        if let Some(batch) = sorted(&schema, &ready)? {
-            writer.write(&batch)?;
-        }
+        sorted(&schema, &ready, |batch| writer.write(&batch))?;
         if is_stuck {
-            read_on(&mut sources, &schema, bound).await?;
+            read_on(&mut sources, bound).await?;
         }
     }
 }
 
 /// Reads on where the bound comes from: a trace that is longer than a batch.
-async fn read_on(
-    sources: &mut [Source],
-    schema: &arrow_schema::SchemaRef,
-    bound: Option<u128>,
-) -> Result<(), ParquetError> {
+async fn read_on(sources: &mut [Source], bound: Option<u128>) -> Result<(), ParquetError> {
     for source in sources {
         if source.is_at_end || source.last() != bound {
             continue;
@@ -97,12 +92,21 @@ async fn read_on(
         match source.batches.try_next().await? {
             None => source.is_at_end = true,
             Some(next) => {
-                let both: Vec<SpanBatch> = source.open.take().into_iter().chain([next]).collect();
-                source.open = sorted(schema, &both)?;
+                // In order already: one goes on where the other ends.
+                let both = source.open.take().into_iter().chain([next]);
+                source.open = Some(joined(&both.collect::<Vec<_>>())?);
             }
         }
     }
     Ok(())
+}
+
+fn joined(batches: &[SpanBatch]) -> Result<SpanBatch, ParquetError> {
+    let schemas: Vec<SchemaRef> = batches.iter().map(|b| b.record_batch().schema()).collect();
+    let rows =
+        |(number, batch): (u32, &SpanBatch)| (0..batch.len() as u32).map(move |row| (number, row));
+    let places: Vec<Place> = (0..).zip(batches).flat_map(rows).collect();
+    Ok(Gatherer::new(&joint_schema(&schemas), batches).rows(&places)?)
 }
 
 /// How many of the first rows satisfy what rows before them do too.

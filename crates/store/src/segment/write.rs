@@ -1,6 +1,6 @@
 //! Spans of a generation as a Parquet file.
 
-use arrow_schema::{ArrowError, DataType, SchemaRef};
+use arrow_schema::{DataType, SchemaRef};
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
@@ -9,7 +9,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersi
 use parquet::schema::types::ColumnPath;
 use tracediff_core::model::SpanBatch;
 
-use crate::gather::{Place, gather};
+use crate::gather::{Gatherer, Place};
 
 /// Rows of a row group.
 pub(super) const ROW_GROUP_ROWS: usize = 1 << 19;
@@ -25,12 +25,16 @@ pub(crate) struct Written {
     pub(crate) last_start_ns: i64,
 }
 
-/// All spans in the order of segments, each once: spans with the same trace id, span id and start are one that was sent
-/// again.
+/// Rows that are handed on at a time.
+const CHUNK_ROWS: usize = 8_192;
+
+/// All spans in the order of segments, each once, some at a time. Spans with the same trace id, span id and start are one
+/// that was sent again.
 pub(crate) fn sorted(
     schema: &SchemaRef,
     batches: &[SpanBatch],
-) -> Result<Option<SpanBatch>, ArrowError> {
+    mut each: impl FnMut(SpanBatch) -> Result<(), ParquetError>,
+) -> Result<(), ParquetError> {
     let mut spans: Vec<(u128, i64, u64, Place)> = Vec::new();
     for (number, batch) in (0..).zip(batches) {
         spans.extend((0..batch.len()).map(|row| {
@@ -41,11 +45,12 @@ pub(crate) fn sorted(
     }
     spans.sort_unstable();
     spans.dedup_by_key(|(trace, start_ns, span, _)| (*trace, *start_ns, *span));
-    if spans.is_empty() {
-        return Ok(None);
+    let gatherer = Gatherer::new(schema, batches);
+    for chunk in spans.chunks(CHUNK_ROWS) {
+        let places: Vec<Place> = chunk.iter().map(|(.., place)| *place).collect();
+        each(gatherer.rows(&places)?)?;
     }
-    let places: Vec<Place> = spans.into_iter().map(|(.., place)| place).collect();
-    gather(schema, batches, &places).map(Some)
+    Ok(())
 }
 
 /// Writes batches that are in order, one behind the other.
