@@ -143,15 +143,19 @@ fn is_empty(lists: &[ArrayRef]) -> bool {
     !lists.is_empty() && lists.iter().all(has_none)
 }
 
+/// The joint code of a text that no row has.
+const NONE: i32 = -1;
+
 impl Texts {
     fn new(columns: &[Option<ArrayRef>], rows: usize) -> Self {
-        let dictionaries = || {
-            columns
-                .iter()
-                .flatten()
-                .map(|c| c.as_dictionary::<Int32Type>())
+        let used = |column: &ArrayRef| {
+            column
+                .as_dictionary::<Int32Type>()
+                .values()
+                .len()
+                .min(column.len())
         };
-        let count: usize = dictionaries().map(|d| d.values().len()).sum();
+        let count: usize = columns.iter().flatten().map(used).sum();
         // Where nearly every row has a text of its own there is little to join.
         let is_joined = count < rows / 2;
         let mut known: HashMap<&str, i32, FixedState> = HashMap::default();
@@ -164,26 +168,37 @@ impl Texts {
             };
             let dictionary = column.as_dictionary::<Int32Type>();
             let texts = dictionary.values().as_string::<i32>();
-            let mut add = |text| {
-                joint.push(text);
-                joint.len() as i32 - 1
-            };
-            let codes = (0..texts.len()).map(|code| {
-                let text = texts.value(code);
+            let mut code_of = |text| {
+                let mut add = || {
+                    joint.push(text);
+                    joint.len() as i32 - 1
+                };
                 if is_joined {
-                    *known.entry(text).or_insert_with(|| add(text))
+                    *known.entry(text).or_insert_with(add)
                 } else {
-                    add(text)
+                    add()
                 }
-            });
+            };
+            let codes = dictionary.keys();
+            let of_codes = if texts.len() <= codes.len() {
+                (0..texts.len())
+                    .map(|code| code_of(texts.value(code)))
+                    .collect()
+            } else {
+                // A few rows of a large dictionary.
+                let mut of_codes = vec![NONE; texts.len()];
+                for code in codes.iter().flatten() {
+                    let joint = &mut of_codes[code as usize];
+                    if *joint == NONE {
+                        *joint = code_of(texts.value(code as usize));
+                    }
+                }
+                of_codes
+            };
             batches.push(Some(Codes {
-                joint: codes.collect(),
-                codes: dictionary.keys().values().clone(),
-                nulls: dictionary
-                    .keys()
-                    .nulls()
-                    .filter(|n| n.null_count() > 0)
-                    .cloned(),
+                joint: of_codes,
+                codes: codes.values().clone(),
+                nulls: codes.nulls().filter(|n| n.null_count() > 0).cloned(),
             }));
         }
         Self {

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use foldhash::fast::FixedState;
 use futures::TryStreamExt;
+use hashbrown::HashSet;
 use parquet::errors::ParquetError;
 use thiserror::Error;
 use tracediff_core::model::{SpanBatch, TraceId, Window};
@@ -31,12 +33,25 @@ pub struct Reading {
 }
 
 impl Store {
-    /// All spans of a trace that have arrived, each once for every time it was sent in different segments; empty where
-    /// there is none.
+    /// All spans of a trace that have arrived, each once; empty where there is none.
     pub async fn trace(&self, id: TraceId) -> Result<Vec<SpanBatch>, ReadError> {
         let (segments, head) = self.view().snapshot();
         let id = u128::from_be_bytes(id.0);
         read_ids(&segments, &head, &(id..=id), |_| true).await
+    }
+
+    /// Earliest and latest start of a span, in nanoseconds since the epoch; `None` where there is no span.
+    pub fn extent_ns(&self) -> Option<(i64, i64)> {
+        let (segments, head) = self.view().snapshot();
+        let of_segments = segments
+            .iter()
+            .map(|segment| (segment.meta.first_start_ns, segment.meta.last_start_ns));
+        let of_head = head.iter().flat_map(|batch| {
+            (0..batch.len()).map(|row| (batch.start_ns(row), batch.start_ns(row)))
+        });
+        of_segments
+            .chain(of_head)
+            .reduce(|(first, last), (a, b)| (first.min(a), last.max(b)))
     }
 
     /// Spans that start in a window, to be read in parts of about `part_spans` spans, each of whole traces. A window that
@@ -132,5 +147,27 @@ async fn read_ids(
         }
     }
     head.iter().cloned().for_each(add);
-    Ok(found)
+    Ok(once(found))
+}
+
+/// The same spans, each once: what was sent again may be in two segments that are not merged yet.
+fn once(batches: Vec<SpanBatch>) -> Vec<SpanBatch> {
+    if batches.len() < 2 {
+        return batches;
+    }
+    let mut seen: HashSet<(u128, u64), FixedState> = HashSet::default();
+    let unseen = |batch: SpanBatch| {
+        let keep: Vec<bool> = (0..batch.len())
+            .map(|row| {
+                let trace = u128::from_be_bytes(batch.trace_id(row).0);
+                seen.insert((trace, u64::from_be_bytes(batch.span_id(row).0)))
+            })
+            .collect();
+        if keep.iter().all(|keep| *keep) {
+            Some(batch)
+        } else {
+            keep.contains(&true).then(|| batch.filter(&keep))
+        }
+    };
+    batches.into_iter().filter_map(unseen).collect()
 }

@@ -278,6 +278,7 @@ impl Inner {
         if self.is_closing.load(Ordering::Acquire) {
             return Err(unavailable(LogError::Closing.to_string()));
         }
+        self.refuse_if_full()?;
         let compressed;
         let zstd = match request.zstd {
             Some(zstd) => zstd,
@@ -289,17 +290,6 @@ impl Inner {
         let (decoded, durable, is_full) = {
             // While this is held the generation stays open, and its part of the log too.
             let parts = self.view.read();
-            let unflushed = parts.unflushed_bytes();
-            if unflushed >= self.settings.max_unflushed_bytes {
-                self.wake.notify_one();
-                return Err(AppendError::Busy {
-                    reason: format!(
-                        "{unflushed} bytes of requests wait to be moved into segments, and {} may",
-                        self.settings.max_unflushed_bytes
-                    ),
-                    retry_after: RETRY_AFTER,
-                });
-            }
             let decoded = parts.open.decode(request.encoding, request.bytes);
             let decoded: Decoded = decoded.map_err(AppendError::Malformed)?;
             let record = Record {
@@ -326,6 +316,23 @@ impl Inner {
             Ok(Err(error)) => Err(unavailable(error.to_string())),
             Err(_) => Err(unavailable(LogError::Closing.to_string())),
         }
+    }
+
+    /// Refuses while housekeeping lags behind. Requests that are on their way at the same time may pass the bound, each
+    /// by its own bytes.
+    fn refuse_if_full(&self) -> Result<(), AppendError> {
+        let unflushed = self.view.read().unflushed_bytes();
+        if unflushed < self.settings.max_unflushed_bytes {
+            return Ok(());
+        }
+        self.wake.notify_one();
+        Err(AppendError::Busy {
+            reason: format!(
+                "{unflushed} bytes of requests wait to be moved into segments, and {} may",
+                self.settings.max_unflushed_bytes
+            ),
+            retry_after: RETRY_AFTER,
+        })
     }
 
     fn close(&self) {

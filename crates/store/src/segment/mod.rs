@@ -3,6 +3,7 @@
 mod file;
 mod merge;
 mod read;
+mod texts;
 mod write;
 
 pub(crate) use merge::merge;

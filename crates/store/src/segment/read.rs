@@ -64,7 +64,7 @@ impl Segment {
     async fn known(&self) -> Result<&Known, ParquetError> {
         let load = || async {
             let options =
-                ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Required);
+                ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
             let metadata = ArrowReaderMetadata::load_async(&mut self.file(), options).await?;
             let (pages, rows) = pages(&metadata)?;
             Ok(Known {

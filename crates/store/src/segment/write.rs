@@ -1,14 +1,19 @@
 //! Spans of a generation as a Parquet file.
 
-use arrow_schema::{DataType, SchemaRef};
+use std::sync::Arc;
+
+use arrow_schema::{DataType, Field, SchemaRef};
 use bytes::Bytes;
-use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
+use parquet::arrow::{ArrowSchemaConverter, add_encoded_arrow_schema_to_metadata};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
+use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 use tracediff_core::model::SpanBatch;
 
+use super::texts::TextChunk;
 use crate::gather::{Gatherer, Place};
 
 /// Rows of a row group.
@@ -55,17 +60,41 @@ pub(crate) fn sorted(
 
 /// Writes batches that are in order, one behind the other.
 pub(crate) struct SegmentWriter {
-    writer: ArrowWriter<Vec<u8>>,
+    schema: SchemaRef,
+    level: i32,
+    file: SerializedFileWriter<Vec<u8>>,
+    factory: ArrowRowGroupWriterFactory,
+    group: Option<Group>,
     spans: u64,
     first_start_ns: i64,
     last_start_ns: i64,
 }
 
+/// A row group that is being written, column by column.
+struct Group {
+    rows: usize,
+    columns: Vec<Column>,
+}
+
+enum Column {
+    Text(TextChunk),
+    /// One writer for each leaf.
+    Other(Vec<ArrowColumnWriter>),
+}
+
 impl SegmentWriter {
     pub(crate) fn new(schema: SchemaRef, level: i32) -> Result<Self, ParquetError> {
-        let properties = properties(&schema, level)?;
+        let mut properties = properties(&schema, level)?;
+        add_encoded_arrow_schema_to_metadata(&schema, &mut properties);
+        let parquet = ArrowSchemaConverter::new().convert(&schema)?;
+        let root = parquet.root_schema_ptr();
+        let file = SerializedFileWriter::new(Vec::new(), root, Arc::new(properties))?;
         Ok(Self {
-            writer: ArrowWriter::try_new(Vec::new(), schema, Some(properties))?,
+            factory: ArrowRowGroupWriterFactory::new(&file, Arc::clone(&schema)),
+            schema,
+            level,
+            file,
+            group: None,
             spans: 0,
             first_start_ns: i64::MAX,
             last_start_ns: i64::MIN,
@@ -78,12 +107,94 @@ impl SegmentWriter {
             self.first_start_ns = self.first_start_ns.min(batch.start_ns(row));
             self.last_start_ns = self.last_start_ns.max(batch.start_ns(row));
         }
-        self.writer.write(batch.record_batch())
+        let mut group = match self.group.take() {
+            Some(group) => group,
+            None => self.begin_group()?,
+        };
+        let fields = self
+            .schema
+            .fields()
+            .iter()
+            .zip(batch.record_batch().columns());
+        for ((field, array), column) in fields.zip(&mut group.columns) {
+            match column {
+                Column::Text(chunk) => chunk.write(array)?,
+                Column::Other(writers) => {
+                    for (leaf, writer) in compute_leaves(field, array)?.iter().zip(writers) {
+                        writer.write(leaf)?;
+                    }
+                }
+            }
+        }
+        group.rows += batch.len();
+        self.group = Some(group);
+        if self
+            .group
+            .as_ref()
+            .is_some_and(|group| group.rows >= ROW_GROUP_ROWS)
+        {
+            self.end_group()?;
+        }
+        Ok(())
     }
 
-    pub(crate) fn finish(self) -> Result<Written, ParquetError> {
+    fn begin_group(&self) -> Result<Group, ParquetError> {
+        let number = self.file.flushed_row_groups().len();
+        let mut writers = self.factory.create_column_writers(number)?.into_iter();
+        let parquet = self.file.schema_descr();
+        let leaves = |field: usize| {
+            let roots = (0..parquet.num_columns()).map(|leaf| parquet.get_column_root_idx(leaf));
+            roots.filter(|root| *root == field).count()
+        };
+        let column = |(number, field): (usize, &Arc<Field>)| {
+            let writers: Vec<_> = writers.by_ref().take(leaves(number)).collect();
+            match field.data_type() {
+                DataType::Dictionary(..) => {
+                    Column::Text(TextChunk::new(self.level, field.is_nullable()))
+                }
+                _ => Column::Other(writers),
+            }
+        };
+        let columns = self.schema.fields().iter().enumerate().map(column);
+        Ok(Group {
+            rows: 0,
+            columns: columns.collect(),
+        })
+    }
+
+    fn end_group(&mut self) -> Result<(), ParquetError> {
+        let Some(group) = self.group.take() else {
+            return Ok(());
+        };
+        let parquet = self.file.schema_descr();
+        let descriptions: Vec<_> = (0..parquet.num_columns())
+            .map(|leaf| parquet.column(leaf))
+            .collect();
+        let mut into = self.file.next_row_group()?;
+        let mut leaf = 0;
+        for column in group.columns {
+            match column {
+                Column::Text(chunk) => {
+                    let (bytes, close) = chunk.close(Arc::clone(&descriptions[leaf]))?;
+                    into.append_column(&bytes, close)?;
+                    leaf += 1;
+                }
+                Column::Other(writers) => {
+                    for writer in writers {
+                        writer.close()?.append_to_row_group(&mut into)?;
+                        leaf += 1;
+                    }
+                }
+            }
+        }
+        into.close()?;
+        Ok(())
+    }
+
+    pub(crate) fn finish(mut self) -> Result<Written, ParquetError> {
+        self.end_group()?;
         Ok(Written {
-            file: self.writer.into_inner()?.into(),
+            file: self.file.into_inner()?.into(),
             spans: self.spans,
             first_start_ns: self.first_start_ns,
             last_start_ns: self.last_start_ns,
