@@ -1,11 +1,14 @@
 //! What was typed.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use tracediff_simulate::{Incident, IncidentKind, Scenario};
+use tracediff_store::Durability;
 
 /// Compares two sets of OpenTelemetry traces as populations and says what changed, how big it is and how sure that is.
 #[derive(Debug, Parser)]
@@ -19,6 +22,11 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Compare two sets of traces: what is new, gone, slower or fails more
     Compare(CompareArgs),
+    /// Take spans in over OTLP and keep them
+    Serve(ServeArgs),
+    /// Count spans of a store, or write them to a file
+    #[command(subcommand)]
+    Spans(SpansCommand),
     /// Write the spans of a simulated shop, before or after an incident, as OTLP
     Simulate(SimulateArgs),
     /// Print a completion script for a shell
@@ -57,8 +65,12 @@ Exit code:
 pub(crate) struct CompareArgs {
     /// The baseline and the candidate: a file, folder, glob or - each; with windows or --split, the files that hold
     /// both
-    #[arg(value_name = "BASELINE CANDIDATE | FILES", required_unless_present_all = ["baseline", "candidate"])]
+    #[arg(value_name = "BASELINE CANDIDATE | FILES", required_unless_present_all = ["baseline", "candidate"], required_unless_present_any = ["source"])]
     pub(crate) paths: Vec<String>,
+
+    /// A server (http://HOST:PORT) or the data folder of one that has ended, whose traces of two windows are compared
+    #[arg(long, value_name = "URL|FOLDER", conflicts_with_all = ["paths", "baseline", "candidate"])]
+    pub(crate) source: Option<String>,
 
     /// More of the baseline; may be given several times
     #[arg(long, value_name = "PATH")]
@@ -220,6 +232,126 @@ pub(crate) struct SimulateArgs {
     /// When it begins (RFC 3339)
     #[arg(long, value_name = "TIME", default_value = "2026-01-05T10:00:00Z")]
     pub(crate) start: String,
+}
+
+#[derive(Debug, Parser)]
+pub(crate) struct ServeArgs {
+    /// The folder that spans are kept in; it is made where it is missing
+    #[arg(
+        long,
+        value_name = "FOLDER",
+        default_value = "tracediff-data",
+        env = "TRACEDIFF_DATA_DIR"
+    )]
+    pub(crate) data_dir: PathBuf,
+
+    /// Where the API listens; port 0 picks a free one
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:4000",
+        env = "TRACEDIFF_LISTEN"
+    )]
+    pub(crate) listen: SocketAddr,
+
+    /// Where OTLP over gRPC listens
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:4317",
+        env = "TRACEDIFF_OTLP_GRPC"
+    )]
+    pub(crate) otlp_grpc: SocketAddr,
+
+    /// Where OTLP over HTTP, and Zipkin, listen
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:4318",
+        env = "TRACEDIFF_OTLP_HTTP"
+    )]
+    pub(crate) otlp_http: SocketAddr,
+
+    /// When a request is acknowledged: when it is synced to disk (fsync), when it is written and synced that much later
+    /// (interval=200ms), or when it is written (none)
+    #[arg(long, value_name = "HOW", default_value = "fsync", value_parser = parse_durability, env = "TRACEDIFF_DURABILITY")]
+    pub(crate) durability: Durability,
+
+    /// Spans are moved from memory into a segment when their requests have this many bytes, e.g. 48MiB
+    #[arg(long, value_name = "BYTES", default_value = "48MiB", value_parser = parse_bytes, env = "TRACEDIFF_HEAD_BYTES")]
+    pub(crate) head_bytes: u64,
+
+    /// The same when the first of them is this old
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_duration, env = "TRACEDIFF_HEAD_AGE")]
+    pub(crate) head_age: Duration,
+
+    /// Spans older than this go, e.g. 7d [default: never]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, env = "TRACEDIFF_RETENTION_AGE")]
+    pub(crate) retention_age: Option<Duration>,
+
+    /// The oldest spans go while all take more, e.g. 50GiB [default: never]
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes, env = "TRACEDIFF_RETENTION_BYTES")]
+    pub(crate) retention_bytes: Option<u64>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SpansCommand {
+    /// Count the spans that match, and their traces
+    Count(SpansArgs),
+    /// Write all spans of the traces that have a matching span
+    Export {
+        #[command(flatten)]
+        args: SpansArgs,
+        /// The file to write; - for standard output. Protobuf for .pb, gzip for .gz, else OTLP JSON, one request a line
+        #[arg(long, short, value_name = "FILE")]
+        out: String,
+    },
+}
+
+#[derive(Debug, Parser)]
+pub(crate) struct SpansArgs {
+    /// A server (http://HOST:PORT), or the data folder of one that has ended
+    #[arg(
+        long,
+        value_name = "URL|FOLDER",
+        default_value = "http://127.0.0.1:4000",
+        env = "TRACEDIFF_SOURCE"
+    )]
+    pub(crate) source: String,
+
+    /// Only spans that match, e.g. 'service = cart AND duration > 250ms'
+    #[arg(long = "where", value_name = "QUERY")]
+    pub(crate) query: Option<String>,
+
+    /// Only spans that start in this time before the end of the data, e.g. 15m
+    #[arg(long, value_name = "DURATION", conflicts_with = "window")]
+    pub(crate) last: Option<String>,
+
+    /// Only spans that start in this time, FROM/TO: RFC 3339 times, or relative to the data's ends: -30m, end, start+5m
+    #[arg(long, value_name = "FROM/TO", allow_hyphen_values = true)]
+    pub(crate) window: Option<String>,
+}
+
+/// `fsync`, `interval=DURATION` or `none`.
+fn parse_durability(text: &str) -> Result<Durability, String> {
+    match (text, text.split_once('=')) {
+        ("fsync", _) => Ok(Durability::Fsync),
+        ("none", _) => Ok(Durability::None),
+        (_, Some(("interval", interval))) => parse_duration(interval).map(Durability::Interval),
+        _ => Err("expected fsync, interval=DURATION or none".to_owned()),
+    }
+}
+
+/// A duration such as `200ms`, `15m` or `7d`.
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let span: Result<jiff::Span, _> = text.parse();
+    let days = jiff::SpanRelativeTo::days_are_24_hours();
+    let duration = span.and_then(|span| span.to_duration(days));
+    duration
+        .ok()
+        .and_then(|duration| Duration::try_from(duration).ok())
+        .filter(|duration| !duration.is_zero())
+        .ok_or_else(|| "expected a duration such as 200ms, 15m or 7d".to_owned())
 }
 
 /// A size with an optional binary or decimal unit.

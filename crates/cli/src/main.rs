@@ -4,7 +4,11 @@ mod args;
 mod compare;
 mod harmless;
 mod references;
+mod serve;
 mod simulate;
+mod span_file;
+mod spans;
+mod stored;
 
 use std::process::ExitCode;
 
@@ -22,6 +26,8 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let result = match args.command {
         Command::Compare(args) => compare::run(&args),
+        Command::Serve(args) => serve::run(&args),
+        Command::Spans(command) => spans::run(&command),
         Command::Simulate(args) => simulate::run(&args),
         Command::Completions { shell } => references::print_completions(shell),
         Command::Man => references::print_man_page(),

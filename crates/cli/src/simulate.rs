@@ -1,19 +1,14 @@
 //! `tracediff simulate`: writes the spans of the simulated shop to a file.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
-use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, anyhow};
-use flate2::Compression;
-use flate2::write::GzEncoder;
+use anyhow::anyhow;
 use jiff::Timestamp;
 use tracediff_core::model::SpanBatchBuilder;
 use tracediff_simulate::{Incident, IncidentKind, Scenario, Settings, Simulation, Topology};
-use tracediff_wire::{encode_otlp_json, encode_otlp_protobuf_delimited};
 
 use crate::args::SimulateArgs;
+use crate::span_file::SpanFile;
 
 /// Spans of one request.
 const REQUEST_SPANS: usize = 512;
@@ -21,11 +16,7 @@ const REQUEST_SPANS: usize = 512;
 /// Runs the command.
 pub(crate) fn run(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
     let mut simulation = simulation(args)?;
-    let plain = args.out.strip_suffix(".gz").unwrap_or(&args.out);
-    let is_protobuf = Path::new(plain)
-        .extension()
-        .is_some_and(|e| e == "pb" || e == "binpb");
-    let mut out = open(&args.out)?;
+    let mut out = SpanFile::create(&args.out)?;
     let mut builder = SpanBatchBuilder::new();
     let mut more = true;
     while more {
@@ -33,20 +24,11 @@ pub(crate) fn run(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
         if builder.rows() >= REQUEST_SPANS || !more {
             builder.commit()?;
             for batch in builder.finish() {
-                let bytes = if is_protobuf {
-                    encode_otlp_protobuf_delimited(&batch)
-                } else {
-                    let mut line = encode_otlp_json(&batch);
-                    line.push('\n');
-                    line.into_bytes()
-                };
-                out.write_all(&bytes)
-                    .with_context(|| format!("could not write `{}`", args.out))?;
+                out.write(&batch)?;
             }
         }
     }
-    out.finish()
-        .with_context(|| format!("could not write `{}`", args.out))?;
+    out.finish()?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -78,42 +60,4 @@ fn settings(args: &SimulateArgs) -> anyhow::Result<Settings> {
         sampling_probability: args.sampling,
         ..Settings::default()
     })
-}
-
-/// Where the spans go.
-enum Out {
-    Plain(Box<dyn Write>),
-    Gzip(GzEncoder<Box<dyn Write>>),
-}
-
-fn open(path: &str) -> anyhow::Result<Out> {
-    let stored: Box<dyn Write> = if path == "-" {
-        Box::new(BufWriter::new(io::stdout()))
-    } else {
-        Box::new(BufWriter::new(
-            File::create(path).with_context(|| format!("could not create `{path}`"))?,
-        ))
-    };
-    let is_gzip = path.ends_with(".gz");
-    Ok(if is_gzip {
-        Out::Gzip(GzEncoder::new(stored, Compression::default()))
-    } else {
-        Out::Plain(stored)
-    })
-}
-
-impl Out {
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match self {
-            Self::Plain(out) => out.write_all(bytes),
-            Self::Gzip(out) => out.write_all(bytes),
-        }
-    }
-
-    fn finish(self) -> io::Result<()> {
-        match self {
-            Self::Plain(mut out) => out.flush(),
-            Self::Gzip(out) => out.finish()?.flush(),
-        }
-    }
 }

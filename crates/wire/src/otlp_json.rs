@@ -8,6 +8,7 @@
 mod encode;
 mod encode_value;
 mod parts;
+mod reply;
 mod span;
 mod value;
 
@@ -24,7 +25,8 @@ use parts::LinkMode;
 use span::Spans;
 use value::KeyValue;
 
-pub use encode::encode_otlp_json;
+pub use encode::{encode_otlp_json, encode_otlp_json_batches};
+pub use reply::{encode_export_response_json, encode_status_json};
 
 /// Decodes one request into the builder and commits it; `line_base` is the number of lines before it in its file.
 ///

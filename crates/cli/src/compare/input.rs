@@ -8,35 +8,57 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use tracediff_wire::Compression;
 
+use crate::stored::StoredSpans;
+
+/// Where something to read is.
+#[derive(Debug, Clone)]
+pub(crate) enum Place {
+    Stdin,
+    File(PathBuf),
+    /// Spans that start in a window, in a span store.
+    Store(StoredSpans),
+}
+
 /// Something to read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Source {
-    /// The file; `None` is standard input.
-    pub(crate) path: Option<PathBuf>,
+    pub(crate) place: Place,
     /// Whether it was found in a folder rather than named: then it may be something else than traces.
     pub(crate) is_from_folder: bool,
 }
 
 impl Source {
-    /// The name that messages use.
-    pub(crate) fn name(&self) -> String {
-        self.path.as_ref().map_or_else(
-            || "standard input".to_owned(),
-            |path| path.display().to_string(),
-        )
+    fn file(path: PathBuf, is_from_folder: bool) -> Self {
+        Self {
+            place: Place::File(path),
+            is_from_folder,
+        }
     }
 
-    /// Bytes on disk, before decompression; 0 for standard input.
+    /// The name that messages use.
+    pub(crate) fn name(&self) -> String {
+        match &self.place {
+            Place::Stdin => "standard input".to_owned(),
+            Place::File(path) => path.display().to_string(),
+            Place::Store(spans) => spans.name().to_owned(),
+        }
+    }
+
+    /// Bytes on disk, before decompression; 0 where that is not known.
     pub(crate) fn stored_bytes(&self) -> u64 {
-        self.path
-            .as_ref()
-            .and_then(|path| std::fs::metadata(path).ok())
-            .map_or(0, |data| data.len())
+        match &self.place {
+            Place::File(path) => std::fs::metadata(path).map_or(0, |data| data.len()),
+            Place::Stdin | Place::Store(_) => 0,
+        }
     }
 
     /// Whether it can be opened twice and holds the same again: not so standard input and other pipes.
     pub(crate) fn can_be_read_again(&self) -> bool {
-        self.path.as_ref().is_some_and(|path| path.is_file())
+        match &self.place {
+            Place::Stdin => false,
+            Place::File(path) => path.is_file(),
+            Place::Store(_) => true,
+        }
     }
 
     /// The decompressed bytes; errors do not repeat the name. `on_read` is told how many stored bytes were read.
@@ -44,9 +66,10 @@ impl Source {
         &self,
         on_read: impl Fn(u64) + 'a,
     ) -> anyhow::Result<Box<dyn Read + 'a>> {
-        let stored: Box<dyn Read> = match &self.path {
-            None => Box::new(io::stdin().lock()),
-            Some(path) => Box::new(File::open(path).context("could not open it")?),
+        let stored: Box<dyn Read> = match &self.place {
+            Place::Stdin => Box::new(io::stdin().lock()),
+            Place::File(path) => Box::new(File::open(path).context("could not open it")?),
+            Place::Store(spans) => spans.open()?,
         };
         let mut stored = BufReader::with_capacity(1 << 18, Counted { stored, on_read });
         let prefix = stored.fill_buf().context("could not read it")?;
@@ -77,7 +100,7 @@ pub(crate) fn expand(paths: &[String]) -> anyhow::Result<Vec<Source>> {
     for text in paths {
         if text == "-" {
             sources.push(Source {
-                path: None,
+                place: Place::Stdin,
                 is_from_folder: false,
             });
             continue;
@@ -90,16 +113,16 @@ pub(crate) fn expand(paths: &[String]) -> anyhow::Result<Vec<Source>> {
                 bail!("the folder `{text}` holds no files");
             }
         } else if path.exists() {
-            sources.push(Source {
-                path: Some(path.to_owned()),
-                is_from_folder: false,
-            });
+            sources.push(Source::file(path.to_owned(), false));
         } else {
             add_glob(text, &mut sources)?;
         }
     }
     let mut seen = HashSet::new();
-    sources.retain(|source| seen.insert(source.path.clone()));
+    sources.retain(|source| match &source.place {
+        Place::File(path) => seen.insert(Some(path.clone())),
+        Place::Stdin | Place::Store(_) => seen.insert(None),
+    });
     Ok(sources)
 }
 
@@ -131,10 +154,7 @@ fn add_folder(
             add_folder(&path, entered, sources)?;
         } else if path.is_file() || !path.exists() {
             // Pipes and sockets are no files; a broken link is told when it is opened.
-            sources.push(Source {
-                path: Some(path),
-                is_from_folder: true,
-            });
+            sources.push(Source::file(path, true));
         }
     }
     Ok(())
@@ -156,10 +176,7 @@ fn add_glob(pattern: &str, sources: &mut Vec<Source>) -> anyhow::Result<()> {
     for path in paths {
         let path = path.context("could not read a folder of the glob")?;
         if path.is_file() {
-            sources.push(Source {
-                path: Some(path),
-                is_from_folder: false,
-            });
+            sources.push(Source::file(path, false));
         }
     }
     if sources.len() == before {

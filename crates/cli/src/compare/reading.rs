@@ -9,7 +9,7 @@ use tracediff_core::diff::{Warning, text};
 use tracediff_core::model::{Oddities, SpanBatch, SpanBatchBuilder};
 use tracediff_wire::{StreamDecoder, StreamOptions};
 
-use super::input::Source;
+use super::input::{Place, Source};
 use super::memory::bytes_text;
 
 /// Bytes that are read at a time.
@@ -170,6 +170,15 @@ fn decode(
     reading: Reading<'_>,
     take: &mut dyn FnMut(SpanBatch) -> anyhow::Result<()>,
 ) -> anyhow::Result<(tracediff_wire::StreamSummary, Oddities)> {
+    if let Place::Store(stored) = &source.place
+        && !stored.is_remote()
+    {
+        let summary = tracediff_wire::StreamSummary {
+            spans: stored.read(take)?,
+            ..Default::default()
+        };
+        return Ok((summary, Oddities::default()));
+    }
     let mut bytes = source.open(|count| reading.progress.add(count))?;
     let mut decoder = StreamDecoder::new(StreamOptions {
         strict: reading.strict,

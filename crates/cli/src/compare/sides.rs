@@ -11,10 +11,11 @@ use tracediff_core::query::Query;
 use tracediff_core::snapshot::{Scope, Taken};
 
 use super::facts::{Filter, Survey, ask_all, fetch_all, is_empty, survey, take_facts};
-use super::input::{Source, expand};
+use super::input::{Place, Source, expand};
 use super::reading::{Progress, Reading};
 use super::{memory, window};
 use crate::args::{CompareArgs, ScopeArg};
+use crate::stored::StoredTraces;
 
 /// Both sides' facts, and what was odd on the way to them.
 #[derive(Debug)]
@@ -101,7 +102,14 @@ pub(crate) fn read(args: &CompareArgs) -> anyhow::Result<Sides> {
         ),
         None => None,
     };
-    if args.split.is_some() || args.baseline_window.is_some() {
+    let is_shared = args.split.is_some() || args.baseline_window.is_some();
+    if args.source.is_some() && !is_shared {
+        bail!(
+            "--source holds both sides; give --baseline-window and --candidate-window, e.g. -30m/-15m and -15m/end, or \
+             --split"
+        );
+    }
+    if is_shared {
         read_shared(args, query, limit_bytes)
     } else {
         read_two(args, query, limit_bytes)
@@ -123,7 +131,7 @@ fn read_two(args: &CompareArgs, query: Option<Query>, limit_bytes: u64) -> anyho
     if baseline
         .iter()
         .chain(&candidate)
-        .filter(|s| s.path.is_none())
+        .filter(|s| matches!(s.place, Place::Stdin))
         .count()
         > 1
     {
@@ -209,16 +217,25 @@ fn read_shared(
     query: Option<Query>,
     limit_bytes: u64,
 ) -> anyhow::Result<Sides> {
-    let sources: Vec<Source> =
-        expand(&[&args.paths[..], &args.baseline, &args.candidate].concat())?;
+    let (sources, extent) = match &args.source {
+        Some(store) => {
+            let (sources, extent) = stored(store, args)?;
+            (sources, Some(extent))
+        }
+        None => {
+            let paths = [&args.paths[..], &args.baseline, &args.candidate].concat();
+            (expand(&paths)?, None)
+        }
+    };
     let progress = Progress::new(&[&sources]);
     let reading = reading(args, limit_bytes, &progress);
     let all = survey(sources, reading, limit_bytes)?;
     let mut warnings = all.notes.warnings("input");
-    let extent = all
+    let of_data = all
         .time
         .extent_ns()
         .ok_or_else(|| anyhow!("the input holds no spans"))?;
+    let extent = extent.unwrap_or(of_data);
     let base = Filter {
         matching: query.into_iter().collect(),
         excluding: None,
@@ -291,6 +308,28 @@ fn read_shared(
             limit_bytes,
         },
     })
+}
+
+/// The spans of a store that the windows need, and when all of its spans start.
+fn stored(store: &str, args: &CompareArgs) -> anyhow::Result<(Vec<Source>, (i64, i64))> {
+    let traces = StoredTraces::open(store)?;
+    let extent = traces.extent_ns()?;
+    let texts = [&args.baseline_window, &args.candidate_window];
+    let windows = texts
+        .into_iter()
+        .flatten()
+        .map(|text| window::parse(text, extent));
+    let mut windows = windows.collect::<anyhow::Result<Vec<Window>>>()?;
+    if windows.is_empty() {
+        // With --split both sides may be anywhere.
+        windows.push(Window::new(extent.0, extent.1.saturating_add(1))?);
+    }
+    let source = |spans| Source {
+        place: Place::Store(spans),
+        is_from_folder: false,
+    };
+    let sources = traces.around(&windows)?.into_iter().map(source);
+    Ok((sources.collect(), extent))
 }
 
 /// The parts of a window around which data is: a window that reaches past the data is not empty time.

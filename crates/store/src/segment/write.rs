@@ -77,7 +77,7 @@ struct Group {
 }
 
 enum Column {
-    Text(TextChunk),
+    Text(Box<TextChunk>),
     /// One writer for each leaf.
     Other(Vec<ArrowColumnWriter>),
 }
@@ -150,7 +150,7 @@ impl SegmentWriter {
             let writers: Vec<_> = writers.by_ref().take(leaves(number)).collect();
             match field.data_type() {
                 DataType::Dictionary(..) => {
-                    Column::Text(TextChunk::new(self.level, field.is_nullable()))
+                    Column::Text(Box::new(TextChunk::new(self.level, field.is_nullable())))
                 }
                 _ => Column::Other(writers),
             }

@@ -1,4 +1,4 @@
-//! A batch as one OTLP JSON request on one line.
+//! Batches as one OTLP JSON request on one line.
 
 use tracediff_core::model::{Attribute, SERVICE_NAME, SpanBatch, ValueType};
 
@@ -25,25 +25,32 @@ struct Scope<'a> {
 /// the order in which these come. What the batch copied from events into attributes is not written twice, and a
 /// weight is told by the trace state only.
 pub fn encode_otlp_json(batch: &SpanBatch) -> String {
+    encode_otlp_json_batches(std::slice::from_ref(batch))
+}
+
+/// The same for several batches, which become one request: what they share of resources and scopes is written once.
+pub fn encode_otlp_json_batches(batches: &[SpanBatch]) -> String {
     let mut resources = Groups::new();
-    for row in 0..batch.len() {
-        let attributes = RowAttributes::of(batch, row);
-        let key = (service(batch, row), identity(&attributes.resource));
-        let (_, resource) = resources.entry(key, || Resource {
-            service: service(batch, row),
-            attributes: attributes.resource,
-            scopes: Groups::new(),
-        });
-        let (_, scope) = resource
-            .scopes
-            .entry(identity(&attributes.scope), || Scope {
-                attributes: attributes.scope,
-                spans: String::new(),
+    for batch in batches {
+        for row in 0..batch.len() {
+            let attributes = RowAttributes::of(batch, row);
+            let key = (service(batch, row), identity(&attributes.resource));
+            let (_, resource) = resources.entry(key, || Resource {
+                service: service(batch, row),
+                attributes: attributes.resource,
+                scopes: Groups::new(),
             });
-        if !scope.spans.is_empty() {
-            scope.spans.push(',');
+            let (_, scope) = resource
+                .scopes
+                .entry(identity(&attributes.scope), || Scope {
+                    attributes: attributes.scope,
+                    spans: String::new(),
+                });
+            if !scope.spans.is_empty() {
+                scope.spans.push(',');
+            }
+            push_span(&mut scope.spans, batch, row, &attributes.span);
         }
-        push_span(&mut scope.spans, batch, row, &attributes.span);
     }
     let mut out = String::from(r#"{"resourceSpans":["#);
     let mut first = true;

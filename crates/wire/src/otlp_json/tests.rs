@@ -1,7 +1,7 @@
 use insta::assert_snapshot;
 use proptest::prelude::*;
 
-use super::{decode_otlp_json, encode_otlp_json};
+use super::{decode_otlp_json, encode_otlp_json, encode_otlp_json_batches};
 use crate::json::testing::{Holds, Values, build, dump_sorted, hostile, outcome, samples};
 use tracediff_core::model::SpanBatchBuilder;
 
@@ -306,6 +306,15 @@ proptest! {
             decode_otlp_json(json.as_bytes(), 0, &mut builder).unwrap();
         }
         prop_assert_eq!(dump_sorted(&builder.finish()), dump_sorted(&batches));
+    }
+
+    #[test]
+    fn several_batches_become_one_document(samples in samples(HOLDS)) {
+        let batches = build(&samples, HOLDS);
+        let twice = [batches.clone(), batches].concat();
+        let mut builder = SpanBatchBuilder::new();
+        decode_otlp_json(encode_otlp_json_batches(&twice).as_bytes(), 0, &mut builder).unwrap();
+        prop_assert_eq!(dump_sorted(&builder.finish()), dump_sorted(&twice));
     }
 
     #[test]

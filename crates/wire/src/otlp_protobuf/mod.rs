@@ -9,12 +9,14 @@ mod encode;
 mod framing;
 mod json_value;
 mod message;
+mod reply;
 mod shape;
 mod write;
 
 pub use decode::decode_otlp_protobuf;
 pub use encode::{encode_otlp_protobuf, encode_otlp_protobuf_delimited};
 pub use framing::{Frame, Framing, detect_protobuf_framing, next_message};
+pub use reply::{encode_export_response, encode_status};
 
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,80 @@
+//! `tracediff serve`: takes spans in over OTLP and keeps them.
+
+use std::process::ExitCode;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracediff_core::diff::text;
+use tracediff_server::{Config, bind};
+use tracediff_store::{Recovery, Settings, Store};
+
+use crate::args::ServeArgs;
+
+/// Runs the command until the process is told to end.
+pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(serve(args))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
+    let config = Config {
+        listen: args.listen,
+        otlp_grpc: args.otlp_grpc,
+        otlp_http: args.otlp_http,
+        ..Config::default()
+    };
+    let signals = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
+    let [terminate, interrupt] = signals;
+    let stop = CancellationToken::new();
+    tokio::spawn(cancel_when_told(terminate?, interrupt?, stop.clone()));
+    let server = bind(config).await?;
+    let settings = Settings {
+        durability: args.durability,
+        head_bytes: args.head_bytes,
+        head_age: args.head_age,
+        retention_age: args.retention_age,
+        retention_bytes: args.retention_bytes,
+        ..Settings::new(&args.data_dir)
+    };
+    let (store, recovery) = Store::open(settings).await?;
+    tell(&recovery);
+    let addresses = server.addresses();
+    anstream::println!("OTLP/gRPC  {}", addresses.otlp_grpc);
+    anstream::println!("OTLP/HTTP  http://{}", addresses.otlp_http);
+    anstream::println!("API        http://{}", addresses.main);
+    anstream::println!("data       {}", args.data_dir.display());
+    let stopped = server.serve(store.clone(), stop).await?;
+    if stopped.cut_off > 0 {
+        anstream::eprintln!(
+            "{} cut off: their requests did not end in time",
+            text::counted(stopped.cut_off as u64, "connection")
+        );
+    }
+    tokio::task::spawn_blocking(move || store.close()).await?;
+    Ok(())
+}
+
+async fn cancel_when_told(mut terminate: Signal, mut interrupt: Signal, stop: CancellationToken) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    stop.cancel();
+}
+
+/// Says what was found in the log of a process that did not end by itself.
+fn tell(recovery: &Recovery) {
+    if recovery.requests > 0 {
+        anstream::eprintln!(
+            "recovered {} of {} from the log",
+            text::counted(recovery.spans, "span"),
+            text::counted(recovery.requests, "request")
+        );
+    }
+    for damage in &recovery.damage {
+        anstream::eprintln!("damaged: {damage}");
+    }
+}

@@ -1,0 +1,22 @@
+//! The ports: spans come in over OTLP/gRPC, OTLP/HTTP and as Zipkin; health, metrics and traces by id go out.
+//!
+//! Nothing here decodes a span: bytes are read within bounds of size, time and memory, decompressed, and handed to the
+//! store, which answers when they are durable. Every way to refuse a request is in `refusal.rs`, with what it
+//! becomes in HTTP and in gRPC.
+
+mod api;
+mod app;
+mod body;
+mod compression;
+mod config;
+mod connections;
+mod grpc;
+mod http;
+mod intake;
+mod memory;
+mod metrics;
+mod refusal;
+mod stream;
+
+pub use app::{Addresses, BindError, ServeError, Server, Stopped, bind};
+pub use config::{Config, Limits};

@@ -1,0 +1,98 @@
+//! The main port.
+
+use axum::body::Body;
+use axum::http::Request;
+
+use crate::support::Running;
+use crate::support::http1::{Answer, Client, get};
+use crate::support::spans::TRACE_ID;
+
+fn error(answer: &Answer) -> String {
+    assert_eq!(answer.header("content-type"), "application/json");
+    let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+    body["error"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn it_lives_and_is_ready() {
+    let server = Running::start().await;
+    for path in ["/healthz", "/readyz"] {
+        let answer = get(server.at.main, path).await;
+        assert_eq!((answer.status.as_u16(), &answer.text()[..]), (200, "ok"));
+    }
+}
+
+#[tokio::test]
+async fn ids_that_are_none_and_traces_that_are_not_there() {
+    let server = Running::start().await;
+    let check = async |id: &str, status: u16, text: &str| {
+        let answer = get(server.at.main, &format!("/api/traces/{id}")).await;
+        assert_eq!(
+            (answer.status.as_u16(), &error(&answer)[..]),
+            (status, text)
+        );
+    };
+    check(
+        "abc",
+        400,
+        "`abc` is not a trace id: expected 32 hex digits, found 3 characters",
+    )
+    .await;
+    check(
+        "5b8efff798038103d269b633813fc60x",
+        400,
+        "`5b8efff798038103d269b633813fc60x` is not a trace id: `x` at position 31 is not a hex digit",
+    )
+    .await;
+    let text = format!("no span of trace {TRACE_ID} is stored");
+    check(TRACE_ID, 404, &text).await;
+    check(&TRACE_ID.to_uppercase(), 404, &text).await;
+}
+
+#[tokio::test]
+async fn other_paths_and_methods() {
+    let server = Running::start().await;
+    let answer = get(server.at.main, "/api").await;
+    assert_eq!(
+        (answer.status.as_u16(), &error(&answer)[..]),
+        (404, "there is nothing at /api")
+    );
+    let request = Request::post("/metrics").header("host", "test");
+    let mut client = Client::connect(server.at.main).await;
+    let answer = client.send(request.body(Body::empty()).unwrap()).await;
+    let text = "POST is not understood at /metrics";
+    assert_eq!((answer.status.as_u16(), &error(&answer)[..]), (405, text));
+}
+
+#[tokio::test]
+async fn metrics_are_openmetrics() {
+    let server = Running::start().await;
+    let mut client = server.http().await;
+    let content_type = ["content-type: application/json"];
+    for _ in 0..2 {
+        client.post("/v1/traces", &content_type, "{}").await;
+    }
+    let answer = get(server.at.main, "/metrics").await;
+    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    assert_eq!(answer.header("content-type"), content_type);
+    let text = answer.text();
+    let labels = r#"protocol="http",encoding="json""#;
+    for line in [
+        format!(r#"tracediff_requests_total{{{labels},status="ok"}} 2"#),
+        format!("tracediff_received_bytes_total{{{labels}}} 4"),
+        format!("tracediff_request_duration_seconds_count{{{labels}}} 2"),
+        r#"tracediff_connections{port="otlp_http"} 1"#.to_owned(),
+        r#"tracediff_connections{port="main"} 1"#.to_owned(),
+        "# TYPE tracediff_store_spans counter".to_owned(),
+        format!("tracediff_in_flight_free_bytes {}", 512 << 20),
+    ] {
+        assert!(
+            text.lines().any(|found| found == line),
+            "{line} is not in\n{text}"
+        );
+    }
+    assert!(text.ends_with("# EOF\n"));
+    drop(client);
+    let open = r#"tracediff_connections{port="otlp_http"}"#;
+    server.until(open, |open| open == 0.0).await;
+}
