@@ -14,8 +14,9 @@ BINARY := $(TARGET)/debug/tracediff
 RELEASE := $(TARGET)/release/tracediff
 FUZZ_TARGETS := otlp_protobuf otlp_json jaeger zipkin lightstep stream query
 FUZZ_SECONDS ?= 60
+KILLS ?= 200
 
-.PHONY: help run test check release bench eval fuzz references clean prerequisites
+.PHONY: help run test test-crash check release bench eval fuzz references clean prerequisites
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -36,6 +37,9 @@ run: prerequisites ## Simulate a small shop before and after an incident, and co
 
 test: prerequisites ## Every test
 	cargo test --workspace --quiet
+
+test-crash: prerequisites ## Kill the server under load KILLS (200) times, and look for what it acknowledged
+	TRACEDIFF_KILLS=$(KILLS) cargo test --quiet -p tracediff-cli --test crash
 
 check: prerequisites $(TOOLS)/bin/cargo-deny ## Formatting, lints, documentation, dependency edges, licences, drift of references
 	cargo fmt --all --check
