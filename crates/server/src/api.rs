@@ -52,9 +52,11 @@ pub(crate) fn router(store: Store, metrics: Arc<Metrics>, stop: CancellationToke
 
 async fn ready(State(shared): State<Shared>) -> Response {
     if shared.stop.is_cancelled() {
-        (StatusCode::SERVICE_UNAVAILABLE, "the process is stopping").into_response()
-    } else {
-        "ok".into_response()
+        return (StatusCode::SERVICE_UNAVAILABLE, "the process is stopping").into_response();
+    }
+    match shared.store.accepting() {
+        Ok(()) => "ok".into_response(),
+        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, reason).into_response(),
     }
 }
 

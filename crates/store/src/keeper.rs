@@ -2,9 +2,9 @@
 //! segments, and removes what is too old.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use object_store::path::Path;
 use parquet::errors::ParquetError;
 use thiserror::Error;
 use tokio::sync::Notify;
@@ -58,6 +58,8 @@ pub(crate) struct Keeper {
     /// Told when the head is full.
     pub(crate) wake: Arc<Notify>,
     pub(crate) shards: usize,
+    /// Free bytes of the disk, when it was last looked at.
+    pub(crate) free_bytes: Arc<AtomicU64>,
 }
 
 impl Keeper {
@@ -66,13 +68,13 @@ impl Keeper {
         &self,
         is_closing: impl Fn() -> bool,
         mut failed: impl FnMut(&KeepError),
-        now_ns: impl Fn() -> i64,
     ) {
         loop {
             let is_last = is_closing();
+            self.look_for_room();
             self.close_generation(is_last);
             let mut pause = self.settings.head_age / 4;
-            if let Err(error) = self.keep(now_ns()).await {
+            if let Err(error) = self.keep().await {
                 failed(&error);
                 pause = AFTER_FAILURE;
             }
@@ -84,9 +86,17 @@ impl Keeper {
         }
     }
 
-    async fn keep(&self, now_ns: i64) -> Result<(), KeepError> {
+    /// Notes whether the disk has room for more requests.
+    pub(crate) fn look_for_room(&self) {
+        // Where that cannot be told, writing will tell.
+        let free = rustix::fs::statvfs(&self.settings.data_dir)
+            .map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+        self.free_bytes.store(free, Ordering::Relaxed);
+    }
+
+    async fn keep(&self) -> Result<(), KeepError> {
         self.flush().await?;
-        self.retain(now_ns).await?;
+        self.retain(now_ns()).await?;
         while self.merge_some().await? {
             self.flush().await?;
         }
@@ -150,6 +160,7 @@ impl Keeper {
             bytes: written.file.len() as u64,
             first_start_ns: written.first_start_ns,
             last_start_ns: written.last_start_ns,
+            written_ns: now_ns(),
         };
         // What was left half-way by an attempt that failed has the same name.
         self.objects.remove(&meta.path()).await?;
@@ -195,7 +206,7 @@ impl Keeper {
         let oldest_ns = age_ns.map(|age_ns| now_ns.saturating_sub(age_ns));
         manifest
             .segments
-            .retain(|meta| oldest_ns.is_none_or(|oldest_ns| meta.last_start_ns >= oldest_ns));
+            .retain(|meta| oldest_ns.is_none_or(|oldest_ns| meta.last_believed_ns() >= oldest_ns));
         if let Some(most) = self.settings.retention_bytes {
             let mut bytes: u64 = manifest.segments.iter().map(|meta| meta.bytes).sum();
             manifest.segments.retain(|meta| {
@@ -242,18 +253,12 @@ impl Keeper {
     }
 }
 
-/// Removes segments that the manifest does not have: left over from a process that ended in the middle.
-pub(crate) async fn remove_strays(
-    objects: &Objects,
-    manifest: &Manifest,
-) -> object_store::Result<()> {
-    let known: Vec<Path> = manifest.segments.iter().map(SegmentMeta::path).collect();
-    for (path, _) in objects.list("segments").await? {
-        if !known.contains(&path) {
-            objects.remove(&path).await?;
-        }
-    }
-    Ok(())
+/// Nanoseconds since the epoch.
+pub(crate) fn now_ns() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+    })
 }
 
 /// Eight segments next to each other, together the smallest, that give one no larger than a quarter above the limit; not

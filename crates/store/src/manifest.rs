@@ -37,11 +37,22 @@ pub(crate) struct SegmentMeta {
     /// Earliest and latest start of a span, in nanoseconds since the epoch.
     pub(crate) first_start_ns: i64,
     pub(crate) last_start_ns: i64,
+    /// When it was written. Clocks of producers may be far ahead, this one is not.
+    pub(crate) written_ns: i64,
 }
+
+/// The folder of segments.
+pub(crate) const SEGMENTS: &str = "segments";
 
 impl SegmentMeta {
     pub(crate) fn path(&self) -> Path {
-        Path::from(format!("segments/{:020}.parquet", self.number))
+        Path::from(format!("{SEGMENTS}/{:020}.parquet", self.number))
+    }
+
+    /// The latest start that can be believed: not after it was written.
+    pub(crate) fn last_believed_ns(&self) -> i64 {
+        self.last_start_ns
+            .min(self.written_ns.max(self.first_start_ns))
     }
 }
 
@@ -84,19 +95,49 @@ impl Manifest {
         }
     }
 
-    /// The newest that can be read; an empty one where there is none at all.
-    pub(crate) async fn read(objects: &Objects) -> Result<Self, ManifestError> {
+    /// The newest that can be read, and what is wrong with newer ones; an empty one where there is none at all.
+    ///
+    /// A segment that it does not have is left over from a process that ended in the middle, and is removed; not if a
+    /// newer manifest cannot be read, which may have had it.
+    pub(crate) async fn open(objects: &Objects) -> Result<(Self, Option<String>), ManifestError> {
+        let (mut manifest, damage) = Self::read(objects).await?;
+        for (path, _) in objects.list(SEGMENTS).await? {
+            if manifest.segments.iter().any(|meta| meta.path() == path) {
+                continue;
+            }
+            if damage.is_none() {
+                objects.remove(&path).await?;
+            }
+            // Its name is not used again, whatever it holds.
+            let name = path
+                .filename()
+                .and_then(|name| name.strip_suffix(".parquet"));
+            let number = name.and_then(|name| name.parse::<u64>().ok());
+            manifest.next_segment = manifest.next_segment.max(number.unwrap_or(0) + 1);
+        }
+        Ok((manifest, damage))
+    }
+
+    async fn read(objects: &Objects) -> Result<(Self, Option<String>), ManifestError> {
         let mut newest_problem = None;
         for (path, _) in objects.list(FOLDER).await?.into_iter().rev() {
             match decode(&objects.get(&path).await?) {
-                Ok(manifest) => return Ok(manifest),
+                Ok(manifest) => {
+                    let damage = newest_problem.map(|(path, problem): (Path, String)| {
+                        format!(
+                            "{path} cannot be read: {problem}; what it had beyond {} is left out",
+                            manifest.number
+                        )
+                    });
+                    return Ok((manifest, damage));
+                }
                 Err(problem) => {
                     newest_problem.get_or_insert((path, problem));
                 }
             }
         }
         match newest_problem {
-            None => Ok(Self::empty()),
+            None => Ok((Self::empty(), None)),
             Some((path, problem)) => Err(ManifestError::Damaged {
                 path: path.to_string(),
                 problem,

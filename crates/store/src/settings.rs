@@ -29,6 +29,9 @@ pub struct Settings {
     pub head_age: Duration,
     /// Requests are refused for a while when those that are in no segment yet have this many bytes.
     pub max_unflushed_bytes: u64,
+    /// Requests are refused while the disk has less room than this: what was accepted must still fit when it is moved
+    /// from the log into segments.
+    pub min_free_bytes: u64,
     /// Segments are merged until they are about this large.
     pub segment_bytes: u64,
     /// Segments whose spans are all older go; never where there is none.
@@ -46,6 +49,7 @@ impl Settings {
             head_bytes: 48 << 20,
             head_age: Duration::from_secs(5),
             max_unflushed_bytes: 192 << 20,
+            min_free_bytes: 512 << 20,
             segment_bytes: 64 << 20,
             retention_age: None,
             retention_bytes: None,

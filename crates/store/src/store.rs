@@ -6,14 +6,14 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use thiserror::Error;
 use tokio::sync::Notify;
 use tracediff_wire::Decoded;
 
 use crate::head::Generation;
-use crate::keeper::{KeepError, Keeper, remove_strays};
+use crate::keeper::{KeepError, Keeper};
 use crate::log::{Found, LogError, LogFiles, LogWriter, Record, records};
 use crate::manifest::{Manifest, ManifestError};
 use crate::objects::Objects;
@@ -62,7 +62,7 @@ pub struct Recovery {
     pub spans: u64,
     /// Bytes at ends of log files that were cut off: writes that never were acknowledged.
     pub torn_bytes: u64,
-    /// Damaged places in the middle of log files that were passed over, in words.
+    /// What is damaged and was passed over, in words: places in the middle of log files, a manifest.
     pub damage: Vec<String>,
 }
 
@@ -109,6 +109,7 @@ struct Inner {
     view: Arc<View>,
     log: LogWriter,
     wake: Arc<Notify>,
+    free_bytes: Arc<AtomicU64>,
     is_closing: Arc<AtomicBool>,
     keeper: Mutex<Option<JoinHandle<()>>>,
     counters: Arc<Counters>,
@@ -149,8 +150,7 @@ impl Store {
         }
         let files = LogFiles::open(&folder.join("log")).map_err(cannot_use)?;
         let objects = Objects::local(&folder.join("data"))?;
-        let manifest = Manifest::read(&objects).await?;
-        remove_strays(&objects, &manifest).await?;
+        let (manifest, damage) = Manifest::open(&objects).await?;
         let shards = std::thread::available_parallelism().map_or(1, usize::from);
         let segments = manifest.segments.iter();
         let segments = segments.map(|meta| Arc::new(Segment::new(meta.clone(), objects.clone())));
@@ -168,14 +168,18 @@ impl Store {
             view: Arc::clone(&view),
             wake: Arc::new(Notify::new()),
             shards,
+            free_bytes: Arc::new(AtomicU64::new(u64::MAX)),
         };
-        let recovery = replay(&keeper, &files, &cannot_use).await?;
+        keeper.look_for_room();
+        let mut recovery = replay(&keeper, &files, &cannot_use).await?;
+        recovery.damage.extend(damage);
         let log = LogWriter::start(files, settings.durability).map_err(cannot_use)?;
         let inner = Inner {
             settings,
             view,
             log,
             wake: Arc::clone(&keeper.wake),
+            free_bytes: Arc::clone(&keeper.free_bytes),
             is_closing: Arc::default(),
             keeper: Mutex::default(),
             counters: Arc::default(),
@@ -238,6 +242,11 @@ impl Store {
         last.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Whether requests can be taken in; else why not, in words. What is only a matter of a moment does not count.
+    pub fn accepting(&self) -> Result<(), String> {
+        self.0.accepting()
+    }
+
     pub(crate) fn view(&self) -> &View {
         &self.0.view
     }
@@ -263,7 +272,7 @@ impl Inner {
                 *last = Some(with_sources(error));
             };
             let is_closing = || is_closing.load(Ordering::Acquire);
-            runtime.block_on(keeper.run(is_closing, failed, now_ns));
+            runtime.block_on(keeper.run(is_closing, failed));
         };
         std::thread::Builder::new()
             .name("keeper".to_owned())
@@ -275,9 +284,7 @@ impl Inner {
             reason,
             retry_after: RETRY_AFTER,
         };
-        if self.is_closing.load(Ordering::Acquire) {
-            return Err(unavailable(LogError::Closing.to_string()));
-        }
+        self.accepting().map_err(unavailable)?;
         self.refuse_if_full()?;
         let compressed;
         let zstd = match request.zstd {
@@ -316,6 +323,21 @@ impl Inner {
             Ok(Err(error)) => Err(unavailable(error.to_string())),
             Err(_) => Err(unavailable(LogError::Closing.to_string())),
         }
+    }
+
+    /// Whether requests can be taken in at all; else why not.
+    fn accepting(&self) -> Result<(), String> {
+        if self.is_closing.load(Ordering::Acquire) {
+            return Err(LogError::Closing.to_string());
+        }
+        let free = self.free_bytes.load(Ordering::Relaxed);
+        if free < self.settings.min_free_bytes {
+            return Err(format!(
+                "the disk has {free} bytes left, and {} must stay free; make room, or let spans go earlier",
+                self.settings.min_free_bytes
+            ));
+        }
+        Ok(())
     }
 
     /// Refuses while housekeeping lags behind. Requests that are on their way at the same time may pass the bound, each
@@ -419,13 +441,6 @@ fn compress(bytes: &[u8]) -> io::Result<Vec<u8>> {
             none => none.insert(zstd::bulk::Compressor::new(LOG_LEVEL)?),
         };
         compressor.compress(bytes)
-    })
-}
-
-fn now_ns() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| {
-        i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
     })
 }
 

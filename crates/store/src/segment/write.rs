@@ -248,3 +248,89 @@ fn properties(schema: &SchemaRef, level: i32) -> Result<WriterProperties, Parque
     }
     Ok(properties.build())
 }
+
+#[cfg(test)]
+mod tests {
+    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+    use tracediff_core::model::{SpanBatchBuilder, SpanCore, SpanId, TraceId, ValueRef};
+
+    use super::*;
+    use crate::gather::joint_schema;
+
+    /// A text for a row, or none: few texts and many, long ones, in every row and in few, and in runs.
+    fn texts(row: u64) -> [(&'static str, Option<String>); 6] {
+        [
+            ("few", Some(format!("value {}", row * 7 % 5))),
+            ("many", Some(format!("{row:x}"))),
+            ("long", (row % 3 > 0).then(|| format!("{row:0>300}"))),
+            ("rare", (row % 1_000 == 17).then(|| "here".to_owned())),
+            ("runs", Some((row / 1_000).to_string())),
+            (
+                "sparse runs",
+                (row / 100 % 2 == 0).then(|| (row / 5_000).to_string()),
+            ),
+        ]
+    }
+
+    fn batches(rows: u64) -> Vec<SpanBatch> {
+        let mut builder = SpanBatchBuilder::new();
+        let mut batches = Vec::new();
+        for row in 0..rows {
+            builder.begin_resource();
+            for (key, text) in texts(row) {
+                if let Some(text) = text {
+                    builder.span_attribute(key.as_bytes(), ValueRef::String(text.as_bytes()));
+                }
+            }
+            let mut trace_id = [0; 16];
+            // In another order than they are written in.
+            trace_id[..8].copy_from_slice(&row.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
+            builder.end_span(&SpanCore {
+                trace_id: TraceId(trace_id),
+                span_id: SpanId((row + 1).to_be_bytes()),
+                parent_span_id: SpanId([0; 8]),
+                operation: b"work",
+                kind: 1,
+                status: 0,
+                status_message: b"",
+                trace_state: b"",
+                start_ns: row,
+                end_ns: row + 1,
+            });
+            builder.commit().unwrap();
+            batches.append(&mut builder.take_sealed());
+        }
+        batches.append(&mut builder.finish());
+        batches
+    }
+
+    #[test]
+    fn texts_are_read_as_they_were_written() {
+        const ROWS: u64 = 30_000;
+        let batches = batches(ROWS);
+        let schemas: Vec<_> = batches.iter().map(|b| b.record_batch().schema()).collect();
+        let schema = joint_schema(&schemas);
+        let mut writer = SegmentWriter::new(Arc::clone(&schema), 1).unwrap();
+        sorted(&schema, &batches, |batch| writer.write(&batch)).unwrap();
+        let written = writer.finish().unwrap();
+        assert_eq!((written.spans, written.first_start_ns), (ROWS, 0));
+        assert_eq!(written.last_start_ns, ROWS as i64 - 1);
+        let reader = ParquetRecordBatchReaderBuilder::try_new(written.file).unwrap();
+        let (mut last, mut rows) = (None, 0);
+        for batch in reader.with_batch_size(1_000).build().unwrap() {
+            let batch = SpanBatch::try_from(batch.unwrap()).unwrap();
+            for at in 0..batch.len() {
+                let id = batch.trace_id(at);
+                assert!(last < Some(id));
+                (last, rows) = (Some(id), rows + 1);
+                let row = u64::from_be_bytes(batch.span_id(at).0) - 1;
+                for (key, text) in texts(row) {
+                    let columns = batch.columns_of(key);
+                    let found = columns.iter().find_map(|column| column.column.text(at));
+                    assert_eq!(found, text.as_deref(), "{key} of row {row}");
+                }
+            }
+        }
+        assert_eq!(rows, ROWS);
+    }
+}
