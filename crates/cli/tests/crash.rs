@@ -8,20 +8,19 @@
 )]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use tracediff_core::model::{SpanBatchBuilder, TraceId};
-use tracediff_testkit::Traces;
+use tracediff_testkit::{Connection, Server, Traces};
 use tracediff_wire::{StreamDecoder, StreamOptions, encode_otlp_protobuf};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_tracediff");
 const SENDERS: usize = 4;
+/// So small that segments are written and merged all the time.
+const SMALL: [&str; 4] = ["--head-age", "20ms", "--head-bytes", "64KiB"];
 /// Kills between two looks at everything that was acknowledged.
 const KILLS_A_CHECK: u64 = 10;
 
@@ -33,37 +32,6 @@ const TEXT: &str = "
 ";
 const SPANS: usize = 4;
 
-struct Server {
-    process: Child,
-    otlp_http: String,
-}
-
-impl Server {
-    fn start(folder: &Path) -> Self {
-        let mut process = Command::new(BINARY)
-            .arg("serve")
-            .arg("--data-dir")
-            .arg(folder)
-            .args(["--listen", "127.0.0.1:0", "--otlp-grpc", "127.0.0.1:0"])
-            .args(["--otlp-http", "127.0.0.1:0"])
-            // So small that segments are written and merged all the time.
-            .args(["--head-age", "20ms", "--head-bytes", "64KiB"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let mut addresses = lines.map(Result::unwrap);
-        let address = |line: String| line.strip_prefix("OTLP/HTTP  http://").map(str::to_owned);
-        let otlp_http = addresses.find_map(address).unwrap();
-        Self { process, otlp_http }
-    }
-
-    fn kill(mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
-}
-
 /// One request with one trace of its own.
 fn request(trace: u64) -> Vec<u8> {
     let traces = Traces::parse(TEXT).edit(|span| span.trace = trace);
@@ -72,58 +40,20 @@ fn request(trace: u64) -> Vec<u8> {
 
 /// Sends request after request over one connection until it breaks; tells those that were acknowledged.
 fn send(address: &str, next: &AtomicU64, acknowledged: &Mutex<BTreeSet<u64>>) {
-    let Ok(stream) = TcpStream::connect(address) else {
+    let Ok(mut connection) = Connection::open(address) else {
         return;
     };
-    stream
-        .set_read_timeout(Some(Duration::from_secs(30)))
-        .unwrap();
-    let mut answers = BufReader::new(stream.try_clone().unwrap());
-    let mut stream = stream;
     loop {
         let trace = next.fetch_add(1, Ordering::Relaxed);
-        let body = request(trace);
-        let head = format!(
-            "POST /v1/traces HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/x-protobuf\r\nContent-Length: {}\r\n\r\n",
-            body.len()
-        );
-        if stream
-            .write_all(&[head.as_bytes(), &body].concat())
-            .is_err()
-        {
-            return;
-        }
-        match status(&mut answers) {
-            Some(200) => {
+        match connection.post("/v1/traces", "application/x-protobuf", &request(trace)) {
+            Ok((200, _)) => {
                 acknowledged.lock().unwrap().insert(trace);
             }
-            Some(429 | 503) => std::thread::yield_now(),
-            Some(other) => panic!("answered {other}"),
-            None => return,
+            Ok((429 | 503, _)) => std::thread::yield_now(),
+            Ok((other, body)) => panic!("answered {other}: {}", String::from_utf8_lossy(&body)),
+            Err(_) => return,
         }
     }
-}
-
-/// The status of an answer, which is read to its end.
-fn status(answers: &mut BufReader<TcpStream>) -> Option<u16> {
-    let mut line = String::new();
-    answers.read_line(&mut line).ok()?;
-    let status = line.split(' ').nth(1)?.parse().ok()?;
-    let mut length = 0;
-    loop {
-        let mut line = String::new();
-        answers.read_line(&mut line).ok()?;
-        let line = line.trim().to_ascii_lowercase();
-        if line.is_empty() {
-            break;
-        }
-        if let Some(bytes) = line.strip_prefix("content-length: ") {
-            length = bytes.parse().ok()?;
-        }
-    }
-    let mut body = vec![0; length];
-    answers.read_exact(&mut body).ok()?;
-    Some(status)
 }
 
 /// How often every span is stored, by trace and span id.
@@ -191,7 +121,7 @@ fn what_was_acknowledged_survives_being_killed() {
     let acknowledged = Arc::new(Mutex::new(BTreeSet::new()));
     let mut random = 0x9e37_79b9_7f4a_7c15_u64;
     for kill in 1..=kills {
-        let server = Server::start(folder.path());
+        let server = Server::start(BINARY, folder.path(), &SMALL);
         let before = acknowledged.lock().unwrap().len();
         std::thread::scope(|scope| {
             for _ in 0..SENDERS {

@@ -40,7 +40,9 @@ pub enum OpenError {
         source: io::Error,
     },
     /// Another process has it open.
-    #[error("the folder {0} is in use by another process; stop that, or take another folder")]
+    #[error(
+        "the folder {0} is in use by another process; stop that, ask it by its URL, or take another folder"
+    )]
     InUse(PathBuf),
     /// Storage failed.
     #[error("storage failed")]

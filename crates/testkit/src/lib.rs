@@ -4,8 +4,10 @@
 
 pub mod plan;
 pub mod sandbox;
+pub mod server;
 pub mod traces;
 
 pub use plan::plan_of;
 pub use sandbox::{Output, Sandbox};
+pub use server::{Connection, Server};
 pub use traces::{Span, Traces, Value};

@@ -32,4 +32,6 @@ mod selection;
 #[cfg(test)]
 mod shop;
 #[cfg(test)]
+mod stored;
+#[cfg(test)]
 mod table;
