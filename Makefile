@@ -16,7 +16,7 @@ FUZZ_TARGETS := otlp_protobuf otlp_json jaeger zipkin lightstep stream query
 FUZZ_SECONDS ?= 60
 KILLS ?= 200
 
-.PHONY: help run test test-crash check release bench eval fuzz references clean prerequisites
+.PHONY: help run test test-crash interop check release bench eval fuzz references clean prerequisites
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -40,6 +40,10 @@ test: prerequisites ## Every test
 
 test-crash: prerequisites ## Kill the server under load KILLS (200) times, and look for what it acknowledged
 	TRACEDIFF_KILLS=$(KILLS) cargo test --quiet -p tracediff-cli --test crash
+
+interop: prerequisites ## Real SDKs, a collector and two proxies send to the real binary; needs Python, Node and npm
+	cargo build --quiet -p tracediff-cli
+	./tests/interop/run --binary $(BINARY) --folder $(TARGET)/interop
 
 check: prerequisites $(TOOLS)/bin/cargo-deny ## Formatting, lints, documentation, dependency edges, licences, drift of references
 	cargo fmt --all --check
