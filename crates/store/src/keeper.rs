@@ -1,5 +1,5 @@
-//! The store's housekeeping, on a thread of its own: closes generations of the head, moves them into segments, merges
-//! segments, and removes what is too old.
+//! The store's housekeeping: closes generations of the head, moves them into segments, merges segments, and removes what
+//! is too old.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,16 +7,16 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use parquet::errors::ParquetError;
 use thiserror::Error;
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, Notify};
 
 use crate::gather::joint_schema;
 use crate::head::Generation;
 use crate::log::LogFiles;
-use crate::manifest::{Manifest, ManifestError, SegmentMeta};
+use crate::manifest::{ManifestError, SegmentMeta};
 use crate::objects::Objects;
 use crate::segment::{Segment, SegmentWriter, Written, merge, sorted};
 use crate::settings::Settings;
-use crate::view::View;
+use crate::view::{Parts, View};
 
 /// Segments that are merged into one.
 const MERGED: usize = 8;
@@ -49,32 +49,34 @@ impl From<arrow_schema::ArrowError> for KeepError {
     }
 }
 
-/// What housekeeping works on.
+/// What housekeeping works on. Two threads do it, so that moving the head never waits for a merge.
 pub(crate) struct Keeper {
     pub(crate) settings: Settings,
     pub(crate) objects: Objects,
     pub(crate) log: LogFiles,
     pub(crate) view: Arc<View>,
-    /// Told when the head is full.
+    /// Told when the head is full, or the store closes.
     pub(crate) wake: Arc<Notify>,
+    /// Told when there is another segment, or the store closes.
+    pub(crate) wake_merger: Arc<Notify>,
     pub(crate) shards: usize,
     /// Free bytes of the disk, when it was last looked at.
     pub(crate) free_bytes: Arc<AtomicU64>,
+    /// The number of the next segment: given out once, whatever becomes of it.
+    pub(crate) next_segment: AtomicU64,
+    /// Held while the manifest changes.
+    pub(crate) changing: Mutex<()>,
 }
 
 impl Keeper {
-    /// Works until `is_closing` says so, and moves all of the head into segments at the end.
-    pub(crate) async fn run(
-        &self,
-        is_closing: impl Fn() -> bool,
-        mut failed: impl FnMut(&KeepError),
-    ) {
+    /// Moves the head into segments and lets go of old ones, until `is_closing` says so; all of the head at the end.
+    pub(crate) async fn keep(&self, is_closing: impl Fn() -> bool, failed: impl Fn(&KeepError)) {
         loop {
             let is_last = is_closing();
             self.look_for_room();
             self.close_generation(is_last);
             let mut pause = self.settings.head_age / 4;
-            if let Err(error) = self.keep().await {
+            if let Err(error) = self.flush_and_retain().await {
                 failed(&error);
                 pause = AFTER_FAILURE;
             }
@@ -86,6 +88,21 @@ impl Keeper {
         }
     }
 
+    /// Merges segments until `is_closing` says so.
+    pub(crate) async fn merge(&self, is_closing: impl Fn() -> bool, failed: impl Fn(&KeepError)) {
+        while !is_closing() {
+            match self.merge_some().await {
+                Ok(true) => {}
+                Ok(false) => self.wake_merger.notified().await,
+                Err(error) => {
+                    failed(&error);
+                    let woken = self.wake_merger.notified();
+                    let _ = tokio::time::timeout(AFTER_FAILURE, woken).await;
+                }
+            }
+        }
+    }
+
     /// Notes whether the disk has room for more requests.
     pub(crate) fn look_for_room(&self) {
         // Where that cannot be told, writing will tell.
@@ -94,17 +111,8 @@ impl Keeper {
         self.free_bytes.store(free, Ordering::Relaxed);
     }
 
-    async fn keep(&self) -> Result<(), KeepError> {
-        self.flush().await?;
-        self.retain(now_ns()).await?;
-        while self.merge_some().await? {
-            self.flush().await?;
-        }
-        self.remove_gone().await
-    }
-
     /// Opens a new generation where the open one is full, old, or the last.
-    pub(crate) fn close_generation(&self, is_last: bool) {
+    fn close_generation(&self, is_last: bool) {
         let mut parts = self.view.write();
         let is_due = parts.open.bytes() >= self.settings.head_bytes
             || parts.open.began.elapsed() >= self.settings.head_age;
@@ -115,15 +123,17 @@ impl Keeper {
         }
     }
 
+    async fn flush_and_retain(&self) -> Result<(), KeepError> {
+        self.flush().await?;
+        self.retain().await?;
+        self.remove_gone().await
+    }
+
     /// Moves closed generations into segments, and cuts the log.
     pub(crate) async fn flush(&self) -> Result<(), KeepError> {
         loop {
-            let (generation, mut manifest) = {
-                let parts = self.view.read();
-                let Some(first) = parts.closed.first() else {
-                    return Ok(());
-                };
-                (Arc::clone(first), parts.manifest.clone())
+            let Some(generation) = self.view.read().closed.first().cloned() else {
+                return Ok(());
             };
             let batches = generation.batches();
             let schemas: Vec<_> = batches.iter().map(|b| b.record_batch().schema()).collect();
@@ -132,118 +142,122 @@ impl Keeper {
             sorted(&schema, &batches, |spans| writer.write(&spans))?;
             drop(batches);
             let written = writer.finish()?;
-            let mut added = None;
-            if written.spans > 0 {
-                added = Some(self.add(&mut manifest, written).await?);
-            }
-            manifest.generation = generation.number;
-            manifest.publish(&self.objects).await?;
-            {
-                let mut parts = self.view.write();
-                parts.manifest = manifest;
+            let added = match written.spans {
+                0 => None,
+                _ => Some(self.put(written).await?),
+            };
+            self.change(|parts| {
+                parts.manifest.generation = generation.number;
                 parts.segments.extend(added);
                 parts.closed.remove(0);
-            }
+            })
+            .await?;
+            self.wake_merger.notify_one();
             self.log.remove(generation.number)?;
         }
     }
 
-    /// Writes a segment, which the manifest has then; it counts when that is published.
-    async fn add(
-        &self,
-        manifest: &mut Manifest,
-        written: Written,
-    ) -> Result<Arc<Segment>, KeepError> {
+    /// Writes a segment, which counts when a manifest has it.
+    async fn put(&self, written: Written) -> Result<Arc<Segment>, KeepError> {
         let meta = SegmentMeta {
-            number: manifest.next_segment,
+            number: self.next_segment.fetch_add(1, Ordering::Relaxed),
             spans: written.spans,
             bytes: written.file.len() as u64,
             first_start_ns: written.first_start_ns,
             last_start_ns: written.last_start_ns,
             written_ns: now_ns(),
         };
-        // What was left half-way by an attempt that failed has the same name.
-        self.objects.remove(&meta.path()).await?;
         self.objects.create(&meta.path(), written.file).await?;
-        manifest.next_segment += 1;
-        manifest.segments.push(meta.clone());
         Ok(Arc::new(Segment::new(meta, self.objects.clone())))
+    }
+
+    /// Changes what there is: a manifest is published first, then readers see it, in one step. Nothing is changed where
+    /// that fails.
+    async fn change(&self, change: impl FnOnce(&mut Parts)) -> Result<(), KeepError> {
+        let _held = self.changing.lock().await;
+        let mut next = self.view.read().clone();
+        change(&mut next);
+        next.manifest.next_segment = self.next_segment.load(Ordering::Relaxed);
+        next.manifest.segments = next.segments.iter().map(|s| s.meta.clone()).collect();
+        next.manifest.publish(&self.objects).await?;
+        let mut parts = self.view.write();
+        // What was open may have been closed in the meantime, and another one opened.
+        let since = parts
+            .closed
+            .iter()
+            .filter(|of| of.number >= next.open.number);
+        next.closed.extend(since.cloned());
+        next.open = Arc::clone(&parts.open);
+        *parts = next;
+        Ok(())
     }
 
     /// Merges some segments that are next to each other and alike in size; `false` where there are none.
     async fn merge_some(&self) -> Result<bool, KeepError> {
-        let (mut manifest, segments) = {
-            let parts = self.view.read();
-            (parts.manifest.clone(), parts.segments.clone())
-        };
+        let segments = self.view.read().segments.clone();
         let sizes: Vec<u64> = segments.iter().map(|s| s.meta.bytes).collect();
         let Some(range) = mergeable(&sizes, self.settings.segment_bytes) else {
             return Ok(false);
         };
-        let merged = &segments[range.clone()];
-        let written = merge(merged, MERGED_LEVEL).await?;
-        let is_merged = |number: u64| merged.iter().any(|s| s.meta.number == number);
-        manifest.segments.retain(|meta| !is_merged(meta.number));
-        let added = self.add(&mut manifest, written).await?;
-        // It stands where its parts were: in order of time.
-        if let Some(meta) = manifest.segments.pop() {
-            manifest.segments.insert(range.start, meta);
-        }
-        manifest.publish(&self.objects).await?;
-        let mut parts = self.view.write();
-        parts.manifest = manifest;
-        let replaced: Vec<_> = parts.segments.splice(range, [added]).collect();
-        parts.gone.extend(replaced);
+        let merged = &segments[range];
+        let added = self.put(merge(merged, MERGED_LEVEL).await?).await?;
+        let is_merged = |of: &Arc<Segment>| merged.iter().any(|m| Arc::ptr_eq(m, of));
+        self.change(|parts| {
+            // Some may have gone since, for their age; then so does what was merged of them, in time.
+            let place = parts.segments.iter().position(is_merged);
+            parts
+                .gone
+                .extend(parts.segments.extract_if(.., |of| is_merged(of)));
+            match place {
+                // It stands where its parts were: in order of time.
+                Some(place) => parts.segments.insert(place, added),
+                None => parts.gone.push(added),
+            }
+        })
+        .await?;
         Ok(true)
     }
 
     /// Lets go of segments that are too old, or too many.
-    async fn retain(&self, now_ns: i64) -> Result<(), KeepError> {
+    async fn retain(&self) -> Result<(), KeepError> {
         let age = self.settings.retention_age;
         let age_ns = age.map(|age| i64::try_from(age.as_nanos()).unwrap_or(i64::MAX));
-        let mut manifest = self.view.read().manifest.clone();
-        let before = manifest.segments.len();
-        let oldest_ns = age_ns.map(|age_ns| now_ns.saturating_sub(age_ns));
-        manifest
-            .segments
-            .retain(|meta| oldest_ns.is_none_or(|oldest_ns| meta.last_believed_ns() >= oldest_ns));
-        if let Some(most) = self.settings.retention_bytes {
-            let mut bytes: u64 = manifest.segments.iter().map(|meta| meta.bytes).sum();
-            manifest.segments.retain(|meta| {
-                let stays = bytes <= most;
-                bytes -= if stays { 0 } else { meta.bytes };
-                stays
-            });
-        }
-        if manifest.segments.len() == before {
+        let oldest_ns = age_ns.map(|age_ns| now_ns().saturating_sub(age_ns));
+        let is_old = |meta: &SegmentMeta| {
+            oldest_ns.is_some_and(|oldest_ns| meta.last_believed_ns() < oldest_ns)
+        };
+        let most = self.settings.retention_bytes.unwrap_or(u64::MAX);
+        let goes = |segments: &[Arc<Segment>]| -> Vec<u64> {
+            let mut bytes: u64 = segments.iter().map(|s| s.meta.bytes).sum();
+            let mut numbers = Vec::new();
+            for meta in segments.iter().map(|s| &s.meta) {
+                if is_old(meta) || bytes > most {
+                    bytes -= meta.bytes;
+                    numbers.push(meta.number);
+                }
+            }
+            numbers
+        };
+        if goes(&self.view.read().segments).is_empty() {
             return Ok(());
         }
-        manifest.publish(&self.objects).await?;
-        let mut parts = self.view.write();
-        let kept = |segment: &Arc<Segment>| {
-            let mut metas = manifest.segments.iter();
-            metas.any(|meta| meta.number == segment.meta.number)
-        };
-        let (segments, gone) = std::mem::take(&mut parts.segments)
-            .into_iter()
-            .partition(kept);
-        let gone: Vec<Arc<Segment>> = gone;
-        parts.segments = segments;
-        parts.gone.extend(gone);
-        parts.manifest = manifest;
-        Ok(())
+        self.change(|parts| {
+            let numbers = goes(&parts.segments);
+            let gone = parts
+                .segments
+                .extract_if(.., |s| numbers.contains(&s.meta.number));
+            parts.gone.extend(gone);
+        })
+        .await
     }
 
     /// Removes the objects of segments that are no longer part of the store, as soon as nobody reads them.
     async fn remove_gone(&self) -> Result<(), KeepError> {
         let unread: Vec<Arc<Segment>> = {
+            let _held = self.changing.lock().await;
             let mut parts = self.view.write();
-            let is_read = |segment: &Arc<Segment>| Arc::strong_count(segment) > 1;
-            let (read, unread) = std::mem::take(&mut parts.gone)
-                .into_iter()
-                .partition(is_read);
-            parts.gone = read;
-            unread
+            let is_unread = |segment: &mut Arc<Segment>| Arc::strong_count(segment) == 1;
+            parts.gone.extract_if(.., is_unread).collect()
         };
         for segment in unread {
             // What fails here is removed when the store is opened the next time.

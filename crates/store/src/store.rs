@@ -111,9 +111,10 @@ struct Inner {
     view: Arc<View>,
     log: LogWriter,
     wake: Arc<Notify>,
+    wake_merger: Arc<Notify>,
     free_bytes: Arc<AtomicU64>,
     is_closing: Arc<AtomicBool>,
-    keeper: Mutex<Option<JoinHandle<()>>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
     counters: Arc<Counters>,
     last_failure: Arc<Mutex<Option<String>>>,
     /// Held as long as the store is open.
@@ -154,6 +155,7 @@ impl Store {
         let objects = Objects::local(&folder.join("data"))?;
         let (manifest, damage) = Manifest::open(&objects).await?;
         let shards = std::thread::available_parallelism().map_or(1, usize::from);
+        let next_segment = manifest.next_segment;
         let segments = manifest.segments.iter();
         let segments = segments.map(|meta| Arc::new(Segment::new(meta.clone(), objects.clone())));
         let view = Arc::new(View::new(Parts {
@@ -169,8 +171,11 @@ impl Store {
             log: files.clone(),
             view: Arc::clone(&view),
             wake: Arc::new(Notify::new()),
+            wake_merger: Arc::new(Notify::new()),
             shards,
             free_bytes: Arc::new(AtomicU64::new(u64::MAX)),
+            next_segment: AtomicU64::new(next_segment),
+            changing: tokio::sync::Mutex::new(()),
         };
         keeper.look_for_room();
         let mut recovery = replay(&keeper, &files, &cannot_use).await?;
@@ -181,15 +186,15 @@ impl Store {
             view,
             log,
             wake: Arc::clone(&keeper.wake),
+            wake_merger: Arc::clone(&keeper.wake_merger),
             free_bytes: Arc::clone(&keeper.free_bytes),
             is_closing: Arc::default(),
-            keeper: Mutex::default(),
+            threads: Mutex::default(),
             counters: Arc::default(),
             last_failure: Arc::default(),
             lock: Mutex::new(Some(lock)),
         };
-        let thread = inner.start(keeper).map_err(cannot_use)?;
-        *inner.keeper.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+        inner.start(keeper).map_err(cannot_use)?;
         Ok((Self(Arc::new(inner)), recovery))
     }
 
@@ -260,25 +265,36 @@ impl Store {
 }
 
 impl Inner {
-    fn start(&self, keeper: Keeper) -> io::Result<JoinHandle<()>> {
-        let is_closing = Arc::clone(&self.is_closing);
-        let counters = Arc::clone(&self.counters);
-        let last_failure = Arc::clone(&self.last_failure);
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build()?;
-        let run = move || {
-            let failed = |error: &KeepError| {
-                counters.keeping_failures.fetch_add(1, Ordering::Relaxed);
-                let mut last = last_failure.lock().unwrap_or_else(PoisonError::into_inner);
-                *last = Some(with_sources(error));
+    /// Starts housekeeping: one thread moves the head into segments, the other merges these.
+    fn start(&self, keeper: Keeper) -> io::Result<()> {
+        let keeper = Arc::new(keeper);
+        for name in ["keeper", "merger"] {
+            let keeper = Arc::clone(&keeper);
+            let is_closing = Arc::clone(&self.is_closing);
+            let counters = Arc::clone(&self.counters);
+            let last_failure = Arc::clone(&self.last_failure);
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_time()
+                .build()?;
+            let run = move || {
+                let failed = |error: &KeepError| {
+                    counters.keeping_failures.fetch_add(1, Ordering::Relaxed);
+                    let mut last = last_failure.lock().unwrap_or_else(PoisonError::into_inner);
+                    *last = Some(with_sources(error));
+                };
+                let is_closing = || is_closing.load(Ordering::Acquire);
+                match name {
+                    "keeper" => runtime.block_on(keeper.keep(is_closing, failed)),
+                    _ => runtime.block_on(keeper.merge(is_closing, failed)),
+                }
             };
-            let is_closing = || is_closing.load(Ordering::Acquire);
-            runtime.block_on(keeper.run(is_closing, failed));
-        };
-        std::thread::Builder::new()
-            .name("keeper".to_owned())
-            .spawn(run)
+            let thread = std::thread::Builder::new()
+                .name(name.to_owned())
+                .spawn(run)?;
+            let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+            threads.push(thread);
+        }
+        Ok(())
     }
 
     async fn append(&self, request: Request<'_>) -> Result<Appended, AppendError> {
@@ -363,14 +379,12 @@ impl Inner {
         self.is_closing.store(true, Ordering::Release);
         self.log.close();
         self.wake.notify_one();
-        let keeper = self
-            .keeper
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(keeper) = keeper {
+        self.wake_merger.notify_one();
+        let threads =
+            std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
             // A panic there is reported where it happens.
-            let _ = keeper.join();
+            let _ = thread.join();
         }
         self.lock
             .lock()

@@ -9,8 +9,9 @@ use crate::manifest::Manifest;
 use crate::segment::Segment;
 
 /// The parts of the store. Every change of them is one step for whoever reads.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Parts {
+    /// The one that was published last.
     pub(crate) manifest: Manifest,
     /// Those of the manifest.
     pub(crate) segments: Vec<Arc<Segment>>,

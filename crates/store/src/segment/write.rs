@@ -262,12 +262,17 @@ mod tests {
         [
             ("few", Some(format!("value {}", row * 7 % 5))),
             ("many", Some(format!("{row:x}"))),
-            ("long", (row % 3 > 0).then(|| format!("{row:0>300}"))),
+            (
+                "long",
+                (!row.is_multiple_of(3)).then(|| format!("{row:0>300}")),
+            ),
             ("rare", (row % 1_000 == 17).then(|| "here".to_owned())),
             ("runs", Some((row / 1_000).to_string())),
             (
                 "sparse runs",
-                (row / 100 % 2 == 0).then(|| (row / 5_000).to_string()),
+                (row / 100)
+                    .is_multiple_of(2)
+                    .then(|| (row / 5_000).to_string()),
             ),
         ]
     }
