@@ -37,6 +37,7 @@ run: prerequisites ## Simulate a small shop before and after an incident, and co
 
 test: prerequisites ## Every test
 	cargo test --workspace --quiet
+	$(MAKE) interop
 
 test-crash: prerequisites ## Kill the server under load KILLS (200) times, and look for what it acknowledged
 	TRACEDIFF_KILLS=$(KILLS) cargo test --quiet -p tracediff-cli --test crash

@@ -47,21 +47,10 @@ JAVASCRIPT = Sdk(
 # Attributes that come without a value, because JSON has no such numbers and the SDK writes `null`.
 WRITTEN_AS_NULL = {("javascript", "http/json"): {"double.not_a_number", "double.infinite"}}
 
-# Attributes that the server does not take as they are sent, by the SDK and protocol that send them so. They are not
-# sent, and each case that leaves one out says so. An entry goes when the server is mended.
-KNOWN_DEFECTS = {
-    ("javascript", "http/json"): {
-        "double.huge": "sent as `intValue` 1.5e+300, for which the server refuses the whole request",
-        "double.not_a_number": "sent as `doubleValue` null, which the server keeps as 0",
-        "double.infinite": "sent as `doubleValue` null, which the server keeps as 0",
-    }
-}
-
-
 def story_of(sdk, protocol):
     """The story as far as the SDK can tell it, and what of it should be stored."""
     story = json.loads((HERE / "story.json").read_text())
-    leave_out(story, {*sdk.cannot_say, *KNOWN_DEFECTS.get((sdk.name, protocol), {})})
+    leave_out(story, sdk.cannot_say)
     stored = copy.deepcopy(story)
     leave_out(stored, WRITTEN_AS_NULL.get((sdk.name, protocol), set()))
     if not sdk.has_scope_attributes:
@@ -123,7 +112,7 @@ class Sdks:
             trace_id = told["spans"][1][0]["traceId"]
             check_sensitivity(expected, server.trace(trace_id))
             server.check_holds(expected)
-        return f"{len(expected)} spans{tell_defects(sdk, protocol)}"
+        return f"{len(expected)} spans"
 
     def check_rotel(self, protocol, folder):
         """Python's SDK sends to rotel, which sends to the server. It compresses with gzip whatever it is told."""
@@ -163,11 +152,6 @@ class Sdks:
             for link in (link for span in expected.values() for link in span["links"]):
                 link["traceState"] = ""
         return expected
-
-
-def tell_defects(sdk, protocol):
-    defects = KNOWN_DEFECTS.get((sdk.name, protocol), {})
-    return "".join(f"; {key} was left out: {why}" for key, why in defects.items())
 
 
 def check_way(server, expected, protocol, encoding, compression):

@@ -5,7 +5,7 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use serde::de::{self, Deserializer, Visitor};
+use serde::de::{self, DeserializeSeed, Deserializer, Visitor};
 use tracediff_core::model::KIND_NAMES;
 
 /// An unsigned integer; the text says what it is.
@@ -16,9 +16,20 @@ pub(crate) struct Unsigned(pub(crate) &'static str);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Signed;
 
+/// A whole number. Those past 64 bits are none of OTLP's, but JavaScript's exporter writes large doubles so.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Whole {
+    Fits(i64),
+    TooLarge(f64),
+}
+
 /// A double.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Double;
+
+/// What another seed reads, or `None` where there is `null`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OrNull<S>(pub(crate) S);
 
 /// Text that should be UTF-8, as the bytes it has.
 #[derive(Debug, Clone, Copy)]
@@ -42,9 +53,33 @@ macro_rules! seed {
 pub(crate) use seed;
 
 seed!(Unsigned, u64, deserialize_any);
-seed!(Signed, i64, deserialize_any);
+seed!(Signed, Whole, deserialize_any);
 seed!(Double, f64, deserialize_any);
 seed!(Text, Cow<'de, [u8]>, deserialize_option);
+
+impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for OrNull<S> {
+    type Value = Option<S::Value>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_option(self)
+    }
+}
+
+impl<'de, S: DeserializeSeed<'de>> Visitor<'de> for OrNull<S> {
+    type Value = Option<S::Value>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value or null")
+    }
+
+    fn visit_none<E: de::Error>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        self.0.deserialize(deserializer).map(Some)
+    }
+}
 
 impl Visitor<'_> for Unsigned {
     type Value = u64;
@@ -76,35 +111,42 @@ impl Visitor<'_> for Unsigned {
 }
 
 impl Visitor<'_> for Signed {
-    type Value = i64;
+    type Value = Whole;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a 64-bit integer as a number or a string of digits")
+        f.write_str("a whole number, or a string of digits")
     }
 
-    fn visit_i64<E: de::Error>(self, value: i64) -> Result<i64, E> {
-        Ok(value)
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Whole, E> {
+        Ok(Whole::Fits(value))
     }
 
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<i64, E> {
-        i64::try_from(value).map_err(|_| E::invalid_value(de::Unexpected::Unsigned(value), &self))
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Whole, E> {
+        Ok(i64::try_from(value).map_or(Whole::TooLarge(value as f64), Whole::Fits))
     }
 
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<i64, E> {
-        if value.fract() == 0.0 && (-(2f64.powi(63))..2f64.powi(63)).contains(&value) {
-            Ok(value as i64)
-        } else {
-            Err(E::invalid_value(de::Unexpected::Float(value), &self))
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Whole, E> {
+        if value.fract() != 0.0 {
+            return Err(E::invalid_value(de::Unexpected::Float(value), &self));
         }
+        let fits = (-(2f64.powi(63))..2f64.powi(63)).contains(&value);
+        Ok(if fits {
+            Whole::Fits(value as i64)
+        } else {
+            Whole::TooLarge(value)
+        })
     }
 
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<i64, E> {
-        text.parse()
-            .map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
-    }
-
-    fn visit_unit<E: de::Error>(self) -> Result<i64, E> {
-        Ok(0)
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Whole, E> {
+        if let Ok(value) = text.parse() {
+            return Ok(Whole::Fits(value));
+        }
+        let digits = text.strip_prefix('-').unwrap_or(text);
+        let are_digits = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+        let value = text.parse().ok().filter(|_| are_digits);
+        value
+            .map(Whole::TooLarge)
+            .ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
     }
 }
 
@@ -130,10 +172,6 @@ impl Visitor<'_> for Double {
     fn visit_str<E: de::Error>(self, text: &str) -> Result<f64, E> {
         text.parse()
             .map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
-    }
-
-    fn visit_unit<E: de::Error>(self) -> Result<f64, E> {
-        Ok(0.0)
     }
 }
 

@@ -162,12 +162,37 @@ fn numbers_keep_what_they_are() {
     check(r#""doubleValue":3"#, "3.0:double");
     check(r#""doubleValue":"NaN""#, "NaN:double");
     check(r#""doubleValue":"-Infinity""#, "-inf:double");
-    check(r#""boolValue":null"#, "false:bool");
+    // JavaScript's exporter writes large doubles so.
+    check(r#""intValue":1e+21"#, "1e21:double");
+    check(
+        r#""intValue":9223372036854776000"#,
+        "9.223372036854776e18:double",
+    );
+    check(
+        r#""intValue":"-9223372036854775809""#,
+        "-9.223372036854776e18:double",
+    );
     check(r#""bytesValue":"_-8""#, "/+8=:bytes");
     check(
         r#""arrayValue":{"values":[{"doubleValue":"NaN"}]}"#,
         "[\"NaN\"]:array",
     );
+}
+
+#[test]
+fn null_is_no_value_of_any_type() {
+    for name in [
+        "string", "int", "double", "bool", "bytes", "array", "kvlist",
+    ] {
+        let attribute = format!(r#""attributes":[{{"key":"k","value":{{"{name}Value":null}}}}]"#);
+        let text = span(&attribute);
+        assert!(!text.contains("span.k"), "{text}");
+        let attribute = format!(
+            r#""attributes":[{{"key":"k","value":{{"arrayValue":{{"values":[{{"{name}Value":null}}]}}}}}}]"#
+        );
+        let text = span(&attribute);
+        assert!(text.contains("span.k=[null]:array"), "{text}");
+    }
 }
 
 #[test]
@@ -261,7 +286,7 @@ fn errors_say_where_and_what() {
     assert_snapshot!(with(r#""name":7"#), @"error: line 8, column 107: resourceSpans[0].scopeSpans[0].spans[0].name: invalid type: integer `7`, expected a string");
     assert_snapshot!(with(r#""attributes":{}"#), @"error: line 8, column 113: resourceSpans[0].scopeSpans[0].spans[0].attributes: invalid type: map, expected an array of attributes");
     assert_snapshot!(with(r#""attributes":[{"key":"k","value":"v"}]"#), @r#"error: line 8, column 135: resourceSpans[0].scopeSpans[0].spans[0].attributes[0].value: invalid type: string "v", expected an attribute value such as {"stringValue":"…"}"#);
-    assert_snapshot!(with(r#""attributes":[{"key":"k","value":{"intValue":1.5}}]"#), @"error: line 8, column 147: resourceSpans[0].scopeSpans[0].spans[0].attributes[0].value.intValue: invalid value: floating point `1.5`, expected a 64-bit integer as a number or a string of digits");
+    assert_snapshot!(with(r#""attributes":[{"key":"k","value":{"intValue":1.5}}]"#), @"error: line 8, column 147: resourceSpans[0].scopeSpans[0].spans[0].attributes[0].value.intValue: invalid value: floating point `1.5`, expected a whole number, or a string of digits");
     assert_snapshot!(with(r#""attributes":[{"key":"k","value":{"bytesValue":"~"}}]"#), @r#"error: line 8, column 149: resourceSpans[0].scopeSpans[0].spans[0].attributes[0].value.bytesValue: invalid value: string "~", expected bytes in base64"#);
     assert_snapshot!(with(r#""kind":[]"#), @"error: line 8, column 108: resourceSpans[0].scopeSpans[0].spans[0].kind: invalid type: sequence, expected a span kind as a number or a name such as SPAN_KIND_SERVER");
 }

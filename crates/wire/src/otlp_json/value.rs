@@ -10,7 +10,7 @@ use serde::de::{self, MapAccess, SeqAccess, Visitor};
 use tracediff_core::model::{ValueRef, base64_text};
 
 use crate::json::message::{Elements, Message, Read, ReadAll, skip};
-use crate::json::scalar::{Double, Signed, Text, parse_base64, seed};
+use crate::json::scalar::{Double, OrNull, Signed, Text, Whole, parse_base64, seed};
 use crate::json::text::{push_comma, push_double, push_string};
 
 /// A value on its way to the builder.
@@ -65,34 +65,46 @@ impl<'de> Message<'de> for AnyValue<'de> {
     const EXPECTED: &'static str = "an attribute value such as {\"stringValue\":\"…\"}";
 
     fn field<A: MapAccess<'de>>(&mut self, name: &[u8], map: &mut A) -> Result<(), A::Error> {
-        self.0 = Some(match name {
-            b"stringValue" | b"string_value" => Value::String(map.next_value_seed(Text)?),
-            b"intValue" | b"int_value" => Value::Int(map.next_value_seed(Signed)?),
-            b"doubleValue" | b"double_value" => Value::Double(map.next_value_seed(Double)?),
-            b"boolValue" | b"bool_value" => {
-                Value::Bool(map.next_value::<Option<_>>()? == Some(true))
+        self.0 = match name {
+            b"stringValue" | b"string_value" => {
+                map.next_value_seed(OrNull(Text))?.map(Value::String)
             }
-            b"bytesValue" | b"bytes_value" => Value::Bytes(map.next_value_seed(Base64)?),
+            b"intValue" | b"int_value" => {
+                map.next_value_seed(OrNull(Signed))?
+                    .map(|value| match value {
+                        Whole::Fits(value) => Value::Int(value),
+                        Whole::TooLarge(value) => Value::Double(value),
+                    })
+            }
+            b"doubleValue" | b"double_value" => {
+                map.next_value_seed(OrNull(Double))?.map(Value::Double)
+            }
+            b"boolValue" | b"bool_value" => map.next_value::<Option<_>>()?.map(Value::Bool),
+            b"bytesValue" | b"bytes_value" => {
+                map.next_value_seed(OrNull(Base64))?.map(Value::Bytes)
+            }
             b"arrayValue" | b"array_value" => {
                 let mut text = String::from("[");
-                map.next_value_seed(Read(Values {
+                let items = Read(Values {
                     out: &mut text,
                     keyed: false,
-                }))?;
+                });
+                let read = map.next_value_seed(OrNull(items))?;
                 text.push(']');
-                Value::Array(text)
+                read.map(|()| Value::Array(text))
             }
             b"kvlistValue" | b"kvlist_value" => {
                 let mut text = String::from("{");
-                map.next_value_seed(Read(Values {
+                let items = Read(Values {
                     out: &mut text,
                     keyed: true,
-                }))?;
+                });
+                let read = map.next_value_seed(OrNull(items))?;
                 text.push('}');
-                Value::Map(text)
+                read.map(|()| Value::Map(text))
             }
             _ => return skip(map),
-        });
+        };
         Ok(())
     }
 
