@@ -157,9 +157,10 @@ impl StoredSpans {
 }
 
 fn open_folder(folder: &Path) -> anyhow::Result<OpenFolder> {
-    if !folder.is_dir() {
+    // Opening makes what is missing, and this is only to be read.
+    if !folder.join("log").is_dir() || !folder.join("data").is_dir() {
         bail!(
-            "`{}` does not exist; give the data folder of a server that has ended, or http://HOST:PORT of one that runs",
+            "`{}` is no data folder; give that of a server that has ended, or http://HOST:PORT of one that runs",
             folder.display()
         );
     }

@@ -13,7 +13,7 @@ use arrow_array::{
 };
 use arrow_buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
-use foldhash::fast::FixedState;
+use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use tracediff_core::model::SpanBatch;
 
@@ -23,11 +23,13 @@ pub(crate) type Place = (u32, u32);
 /// The columns of all schemas: core columns, then attributes in order of their names.
 pub(crate) fn joint_schema<'a>(schemas: impl IntoIterator<Item = &'a SchemaRef>) -> SchemaRef {
     let mut core: Vec<Arc<Field>> = Vec::new();
-    let mut attributes: BTreeMap<&str, &Arc<Field>> = BTreeMap::new();
+    // By what their metadata says, too: the text `code:int` and the number `code` have the same name.
+    let mut attributes: BTreeMap<(&str, BTreeMap<&String, &String>), &Arc<Field>> = BTreeMap::new();
     for schema in schemas {
         for field in schema.fields() {
             if !field.metadata().is_empty() {
-                attributes.entry(field.name()).or_insert(field);
+                let metadata = field.metadata().iter().collect();
+                attributes.entry((field.name(), metadata)).or_insert(field);
             } else if !core.iter().any(|known| known.name() == field.name()) {
                 core.push(Arc::clone(field));
             }
@@ -71,8 +73,16 @@ impl Gatherer {
     pub(crate) fn new(schema: &SchemaRef, batches: &[SpanBatch]) -> Self {
         let rows = batches.iter().map(SpanBatch::len).sum();
         let column = |field: &Arc<Field>| {
-            let find =
-                |batch: &SpanBatch| batch.record_batch().column_by_name(field.name()).cloned();
+            let find = |batch: &SpanBatch| {
+                let batch = batch.record_batch();
+                let mut fields = batch.schema_ref().fields().iter();
+                let is_it = |other: &Arc<Field>| {
+                    other.name() == field.name() && other.metadata() == field.metadata()
+                };
+                fields
+                    .position(is_it)
+                    .map(|at| Arc::clone(batch.column(at)))
+            };
             let columns: Vec<Option<ArrayRef>> = batches.iter().map(find).collect();
             if matches!(field.data_type(), DataType::Dictionary(..)) {
                 return Column::Text(Texts::new(&columns, rows));
@@ -158,7 +168,7 @@ impl Texts {
         let count: usize = columns.iter().flatten().map(used).sum();
         // Where nearly every row has a text of its own there is little to join.
         let is_joined = count < rows / 2;
-        let mut known: HashMap<&str, i32, FixedState> = HashMap::default();
+        let mut known: HashMap<&str, i32, RandomState> = HashMap::default();
         let mut joint: Vec<&str> = Vec::new();
         let mut batches = Vec::with_capacity(columns.len());
         for column in columns {

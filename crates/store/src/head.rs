@@ -20,6 +20,8 @@ pub(crate) struct Generation {
     next: AtomicUsize,
     /// Bytes of its requests.
     bytes: AtomicU64,
+    /// Bytes of its sealed columns: small requests may make large ones.
+    columns: AtomicU64,
     spans: AtomicU64,
     pub(crate) began: Instant,
 }
@@ -37,6 +39,7 @@ impl Generation {
             builders: (0..shards.max(1)).map(|_| Mutex::default()).collect(),
             next: AtomicUsize::new(0),
             bytes: AtomicU64::new(0),
+            columns: AtomicU64::new(0),
             spans: AtomicU64::new(0),
             began: Instant::now(),
         }
@@ -45,12 +48,25 @@ impl Generation {
     /// Decodes a request into the generation: all of it, or nothing.
     pub(crate) fn decode(&self, encoding: Encoding, bytes: &[u8]) -> Result<Decoded, DecodeError> {
         let mut shard = self.free_shard();
-        let builder = &mut shard.builder;
-        let decoded = match encoding {
+        let Shard { builder, sealed } = &mut *shard;
+        let decode = |builder: &mut SpanBatchBuilder| match encoding {
             Encoding::OtlpProtobuf => decode_otlp_protobuf(bytes, 0, builder),
             Encoding::OtlpJson => decode_otlp_json(bytes, 0, builder),
             Encoding::Zipkin => decode_zipkin(bytes, 0, builder),
-        }?;
+        };
+        let before = sealed.len();
+        let mut result = decode(builder);
+        if result.is_err() && builder.rows() > 0 {
+            // It may be too large only together with what others sent.
+            sealed.append(&mut builder.finish());
+            result = decode(builder);
+        }
+        sealed.append(&mut builder.take_sealed());
+        let columns = sealed[before..]
+            .iter()
+            .map(|batch| batch.memory_bytes() as u64);
+        self.columns.fetch_add(columns.sum(), Ordering::Relaxed);
+        let decoded = result?;
         self.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         self.spans.fetch_add(decoded.spans, Ordering::Relaxed);
         Ok(decoded)
@@ -71,9 +87,10 @@ impl Generation {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Bytes of the requests in it.
+    /// Bytes of the requests in it, or of their columns, where these are more.
     pub(crate) fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
+        let columns = self.columns.load(Ordering::Relaxed);
+        self.bytes.load(Ordering::Relaxed).max(columns)
     }
 
     /// Spans in it.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use parquet::errors::ParquetError;
 use thiserror::Error;
@@ -66,6 +66,8 @@ pub(crate) struct Keeper {
     pub(crate) next_segment: AtomicU64,
     /// Held while the manifest changes.
     pub(crate) changing: Mutex<()>,
+    /// The segment of a generation that is in no manifest yet, since that could not be published.
+    pub(crate) unpublished: Mutex<Option<(u64, Arc<Segment>)>>,
 }
 
 impl Keeper {
@@ -75,30 +77,39 @@ impl Keeper {
             let is_last = is_closing();
             self.look_for_room();
             self.close_generation(is_last);
-            let mut pause = self.settings.head_age / 4;
-            if let Err(error) = self.flush_and_retain().await {
-                failed(&error);
-                pause = AFTER_FAILURE;
+            let result = self.flush_and_retain().await;
+            if let Err(error) = &result {
+                failed(error);
             }
             if is_last {
                 return;
             }
-            // Woken early, or not: either way there may be something to do.
-            let _ = tokio::time::timeout(pause, self.wake.notified()).await;
+            let pause = match result {
+                Ok(()) => self.settings.head_age / 4,
+                Err(_) => AFTER_FAILURE,
+            };
+            // Woken early, or not: either way there may be something to do. But after a failure there is no hurry,
+            // however many requests knock.
+            let began = Instant::now();
+            loop {
+                let left = pause.saturating_sub(began.elapsed());
+                let woken = tokio::time::timeout(left, self.wake.notified()).await;
+                if woken.is_err() || result.is_ok() || is_closing() {
+                    break;
+                }
+            }
         }
     }
 
     /// Merges segments until `is_closing` says so.
     pub(crate) async fn merge(&self, is_closing: impl Fn() -> bool, failed: impl Fn(&KeepError)) {
+        // Segments that could not be merged: others still can.
+        let mut avoided = Vec::new();
         while !is_closing() {
-            match self.merge_some().await {
+            match self.merge_some(&mut avoided).await {
                 Ok(true) => {}
                 Ok(false) => self.wake_merger.notified().await,
-                Err(error) => {
-                    failed(&error);
-                    let woken = self.wake_merger.notified();
-                    let _ = tokio::time::timeout(AFTER_FAILURE, woken).await;
-                }
+                Err(error) => failed(&error),
             }
         }
     }
@@ -124,9 +135,11 @@ impl Keeper {
     }
 
     async fn flush_and_retain(&self) -> Result<(), KeepError> {
+        // First what makes room: a full disk may be why the rest fails.
+        let removed = self.remove_gone().await;
+        let retained = self.retain().await;
         self.flush().await?;
-        self.retain().await?;
-        self.remove_gone().await
+        removed.and(retained)
     }
 
     /// Moves closed generations into segments, and cuts the log.
@@ -135,17 +148,14 @@ impl Keeper {
             let Some(generation) = self.view.read().closed.first().cloned() else {
                 return Ok(());
             };
-            let batches = generation.batches();
-            let schemas: Vec<_> = batches.iter().map(|b| b.record_batch().schema()).collect();
-            let schema = joint_schema(&schemas);
-            let mut writer = SegmentWriter::new(Arc::clone(&schema), LEVEL)?;
-            sorted(&schema, &batches, |spans| writer.write(&spans))?;
-            drop(batches);
-            let written = writer.finish()?;
-            let added = match written.spans {
-                0 => None,
-                _ => Some(self.put(written).await?),
+            // What was written before and could not be published then.
+            let mut unpublished = self.unpublished.lock().await;
+            let added = match unpublished.as_ref() {
+                Some((of, segment)) if *of == generation.number => Some(Arc::clone(segment)),
+                _ => self.write(&generation).await?,
             };
+            *unpublished = added.clone().map(|added| (generation.number, added));
+            drop(unpublished);
             self.change(|parts| {
                 parts.manifest.generation = generation.number;
                 parts.segments.extend(added);
@@ -155,6 +165,21 @@ impl Keeper {
             self.wake_merger.notify_one();
             self.log.remove(generation.number)?;
         }
+    }
+
+    /// Writes the spans of a generation; `None` where it has none.
+    async fn write(&self, generation: &Generation) -> Result<Option<Arc<Segment>>, KeepError> {
+        let batches = generation.batches();
+        let schemas: Vec<_> = batches.iter().map(|b| b.record_batch().schema()).collect();
+        let schema = joint_schema(&schemas);
+        let mut writer = SegmentWriter::new(Arc::clone(&schema), LEVEL)?;
+        sorted(&schema, &batches, |spans| writer.write(&spans))?;
+        drop(batches);
+        let written = writer.finish()?;
+        Ok(match written.spans {
+            0 => None,
+            _ => Some(self.put(written).await?),
+        })
     }
 
     /// Writes a segment, which counts when a manifest has it.
@@ -193,25 +218,38 @@ impl Keeper {
     }
 
     /// Merges some segments that are next to each other and alike in size; `false` where there are none.
-    async fn merge_some(&self) -> Result<bool, KeepError> {
+    async fn merge_some(&self, avoided: &mut Vec<u64>) -> Result<bool, KeepError> {
         let segments = self.view.read().segments.clone();
-        let sizes: Vec<u64> = segments.iter().map(|s| s.meta.bytes).collect();
-        let Some(range) = mergeable(&sizes, self.settings.segment_bytes) else {
+        let limit = self.settings.segment_bytes;
+        let size = |segment: &Arc<Segment>| {
+            if avoided.contains(&segment.meta.number) {
+                limit.saturating_mul(2)
+            } else {
+                segment.meta.bytes
+            }
+        };
+        let sizes: Vec<u64> = segments.iter().map(size).collect();
+        let Some(range) = mergeable(&sizes, limit) else {
             return Ok(false);
         };
         let merged = &segments[range];
-        let added = self.put(merge(merged, MERGED_LEVEL).await?).await?;
+        // Not again, if this fails: it would fail again.
+        avoided.extend(merged.iter().map(|segment| segment.meta.number));
+        let Some(written) = merge(merged, MERGED_LEVEL).await? else {
+            return Ok(true);
+        };
+        let added = self.put(written).await?;
         let is_merged = |of: &Arc<Segment>| merged.iter().any(|m| Arc::ptr_eq(m, of));
         self.change(|parts| {
             // Some may have gone since, for their age; then so does what was merged of them, in time.
             let place = parts.segments.iter().position(is_merged);
-            parts
-                .gone
-                .extend(parts.segments.extract_if(.., |of| is_merged(of)));
+            let number = parts.manifest.number + 1;
+            let replaced = parts.segments.extract_if(.., |of| is_merged(of));
+            parts.gone.extend(replaced.map(|segment| (number, segment)));
             match place {
                 // It stands where its parts were: in order of time.
                 Some(place) => parts.segments.insert(place, added),
-                None => parts.gone.push(added),
+                None => parts.gone.push((number, added)),
             }
         })
         .await?;
@@ -243,21 +281,26 @@ impl Keeper {
         }
         self.change(|parts| {
             let numbers = goes(&parts.segments);
-            let gone = parts
-                .segments
-                .extract_if(.., |s| numbers.contains(&s.meta.number));
-            parts.gone.extend(gone);
+            let number = parts.manifest.number + 1;
+            let goes = |s: &mut Arc<Segment>| numbers.contains(&s.meta.number);
+            let gone = parts.segments.extract_if(.., goes);
+            parts.gone.extend(gone.map(|segment| (number, segment)));
         })
         .await
     }
 
-    /// Removes the objects of segments that are no longer part of the store, as soon as nobody reads them.
+    /// Removes the objects of segments that are no longer part of the store, as soon as nobody reads them and neither of
+    /// the two manifests that are kept names them.
     async fn remove_gone(&self) -> Result<(), KeepError> {
         let unread: Vec<Arc<Segment>> = {
             let _held = self.changing.lock().await;
             let mut parts = self.view.write();
-            let is_unread = |segment: &mut Arc<Segment>| Arc::strong_count(segment) == 1;
-            parts.gone.extract_if(.., is_unread).collect()
+            let newest = parts.manifest.number;
+            let is_unread = |(since, segment): &mut (u64, Arc<Segment>)| {
+                *since < newest && Arc::strong_count(segment) == 1
+            };
+            let unread = parts.gone.extract_if(.., is_unread);
+            unread.map(|(_, segment)| segment).collect()
         };
         for segment in unread {
             // What fails here is removed when the store is opened the next time.

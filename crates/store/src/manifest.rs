@@ -8,7 +8,7 @@ use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::objects::Objects;
+use crate::objects::{ASIDE, Objects};
 
 /// The version of the form below.
 const VERSION: u32 = 1;
@@ -71,7 +71,7 @@ pub enum ManifestError {
     Storage(#[from] object_store::Error),
     /// None of the manifests can be read.
     #[error(
-        "no manifest can be read, and there is one at {path}: {problem}; restore the folder from a copy, or move it away to begin anew"
+        "no manifest can be read, and there is one at {path}: {problem}; restore the whole data folder from a copy, or move all of it away to begin anew"
     )]
     Damaged {
         /// The newest of them.
@@ -79,6 +79,21 @@ pub enum ManifestError {
         /// What is wrong with it.
         problem: String,
     },
+    /// It was written by another version of this program.
+    #[error(
+        "{path} has version {found}, and this program reads version {VERSION}; use the program that wrote it"
+    )]
+    Version {
+        /// The manifest.
+        path: String,
+        /// Its version.
+        found: u32,
+    },
+    /// There are segments and nothing that says which of them count.
+    #[error(
+        "there are segments and no manifest; restore the folder `data/manifest` from a copy, or move `data/segments` away to begin anew"
+    )]
+    Missing,
     /// It cannot be told as text.
     #[error("the manifest cannot be written")]
     Encode(#[from] serde_json::Error),
@@ -95,18 +110,29 @@ impl Manifest {
         }
     }
 
-    /// The newest that can be read, and what is wrong with newer ones; an empty one where there is none at all.
+    /// The newest that can be read, and what is wrong, in words; an empty one where there is none at all. `has_log` tells
+    /// whether there is a log: a store without one has published every segment it has.
     ///
-    /// A segment that it does not have is left over from a process that ended in the middle, and is removed; not if a
-    /// newer manifest cannot be read, which may have had it.
-    pub(crate) async fn open(objects: &Objects) -> Result<(Self, Option<String>), ManifestError> {
-        let (mut manifest, damage) = Self::read(objects).await?;
-        for (path, _) in objects.list(SEGMENTS).await? {
-            if manifest.segments.iter().any(|meta| meta.path() == path) {
+    /// A segment that the manifest does not have is left over from a process that ended in the middle, and is removed. But
+    /// if a newer manifest cannot be read, which may have had it, both are moved aside.
+    pub(crate) async fn open(
+        objects: &Objects,
+        has_log: bool,
+    ) -> Result<(Self, Vec<String>), ManifestError> {
+        let (mut manifest, mut damage) = Self::read(objects).await?;
+        let is_damaged = !damage.is_empty();
+        let files = objects.list(SEGMENTS).await?;
+        if manifest.number == 0 && !files.is_empty() && !has_log {
+            return Err(ManifestError::Missing);
+        }
+        for (path, _) in &files {
+            if manifest.segments.iter().any(|meta| meta.path() == *path) {
                 continue;
             }
-            if damage.is_none() {
-                objects.remove(&path).await?;
+            if is_damaged {
+                objects.set_aside(path).await?;
+            } else {
+                objects.remove(path).await?;
             }
             // Its name is not used again, whatever it holds.
             let name = path
@@ -115,29 +141,46 @@ impl Manifest {
             let number = name.and_then(|name| name.parse::<u64>().ok());
             manifest.next_segment = manifest.next_segment.max(number.unwrap_or(0) + 1);
         }
+        manifest.segments.retain(|meta| {
+            let is_there = files.iter().any(|(path, _)| meta.path() == *path);
+            if !is_there {
+                damage.push(format!(
+                    "{} is missing, with {} spans",
+                    meta.path(),
+                    meta.spans
+                ));
+            }
+            is_there
+        });
         Ok((manifest, damage))
     }
 
-    async fn read(objects: &Objects) -> Result<(Self, Option<String>), ManifestError> {
-        let mut newest_problem = None;
+    async fn read(objects: &Objects) -> Result<(Self, Vec<String>), ManifestError> {
+        let mut damaged: Vec<(Path, String)> = Vec::new();
         for (path, _) in objects.list(FOLDER).await?.into_iter().rev() {
             match decode(&objects.get(&path).await?) {
-                Ok(manifest) => {
-                    let damage = newest_problem.map(|(path, problem): (Path, String)| {
-                        format!(
-                            "{path} cannot be read: {problem}; what it had beyond {} is left out",
-                            manifest.number
-                        )
+                Ok(manifest) if manifest.version != VERSION => {
+                    return Err(ManifestError::Version {
+                        path: path.to_string(),
+                        found: manifest.version,
                     });
+                }
+                Ok(manifest) => {
+                    let mut damage = Vec::new();
+                    for (path, problem) in damaged {
+                        objects.set_aside(&path).await?;
+                        damage.push(format!(
+                            "{path} cannot be read: {problem}; what it had beyond manifest {} is in the folder `{ASIDE}`",
+                            manifest.number
+                        ));
+                    }
                     return Ok((manifest, damage));
                 }
-                Err(problem) => {
-                    newest_problem.get_or_insert((path, problem));
-                }
+                Err(problem) => damaged.push((path, problem)),
             }
         }
-        match newest_problem {
-            None => Ok((Self::empty(), None)),
+        match damaged.into_iter().next() {
+            None => Ok((Self::empty(), Vec::new())),
             Some((path, problem)) => Err(ManifestError::Damaged {
                 path: path.to_string(),
                 problem,
@@ -187,11 +230,5 @@ fn decode(bytes: &[u8]) -> Result<Manifest, String> {
     }
     let manifest: Manifest =
         serde_json::from_str(stored.manifest.get()).map_err(|e| e.to_string())?;
-    if manifest.version != VERSION {
-        return Err(format!(
-            "it has version {}, and this program reads version {VERSION}",
-            manifest.version
-        ));
-    }
     Ok(manifest)
 }

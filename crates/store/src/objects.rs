@@ -11,6 +11,9 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload};
 
 use crate::log::sync_folder;
 
+/// The folder of what was moved out of the way.
+pub(crate) const ASIDE: &str = "aside";
+
 /// The objects of a store. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Objects {
@@ -24,6 +27,17 @@ impl Objects {
     pub(crate) fn local(folder: &LocalPath) -> object_store::Result<Self> {
         std::fs::create_dir_all(folder).map_err(|e| failed(folder, e))?;
         let folder = folder.canonicalize().map_err(|e| failed(folder, e))?;
+        // Names end so while an object is written: left over from a process that ended in the middle.
+        for below in ["manifest", "segments"] {
+            let Ok(entries) = std::fs::read_dir(folder.join(below)) else {
+                continue;
+            };
+            for entry in entries.filter_map(Result::ok) {
+                if entry.file_name().to_string_lossy().contains('#') {
+                    std::fs::remove_file(entry.path()).map_err(|e| failed(&entry.path(), e))?;
+                }
+            }
+        }
         Ok(Self {
             store: Arc::new(LocalFileSystem::new_with_prefix(&folder)?),
             folder: Some(folder),
@@ -72,6 +86,12 @@ impl Objects {
         let mut found: Vec<(Path, u64)> = found.try_collect().await?;
         found.sort();
         Ok(found)
+    }
+
+    /// Moves an object out of the way, to be looked at by a person.
+    pub(crate) async fn set_aside(&self, path: &Path) -> object_store::Result<()> {
+        let aside = Path::from(format!("{ASIDE}/{path}"));
+        self.store.rename(path, &aside).await
     }
 
     /// Removes an object; that there is none is no error.

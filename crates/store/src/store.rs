@@ -2,7 +2,8 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::path::PathBuf;
+use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -14,9 +15,11 @@ use tracediff_wire::Decoded;
 
 use crate::head::Generation;
 use crate::keeper::{KeepError, Keeper};
-use crate::log::{Found, LogError, LogFiles, LogWriter, Record, records};
+use crate::log::{LogError, LogFiles, LogWriter, Record, sync_folder};
 use crate::manifest::{Manifest, ManifestError};
 use crate::objects::Objects;
+use crate::readings::{Counters, Readings};
+use crate::recovery::{Recovery, replay};
 use crate::request::{AppendError, Appended, Request};
 use crate::segment::Segment;
 use crate::settings::Settings;
@@ -55,57 +58,6 @@ pub enum OpenError {
     Replay(#[from] KeepError),
 }
 
-/// What was found in the log when the store was opened.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Recovery {
-    /// Requests that were in the log and in no segment.
-    pub requests: u64,
-    /// Their spans.
-    pub spans: u64,
-    /// Bytes at ends of log files that were cut off: writes that never were acknowledged.
-    pub torn_bytes: u64,
-    /// What is damaged and was passed over, in words: places in the middle of log files, a manifest.
-    pub damage: Vec<String>,
-}
-
-/// What the store has done since it was opened, and what it holds.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Readings {
-    /// Requests accepted.
-    pub requests: u64,
-    /// Spans accepted.
-    pub spans: u64,
-    /// Spans left out of accepted requests since their ids are not valid.
-    pub rejected_spans: u64,
-    /// Requests refused since a bound was reached or the log could not be written.
-    pub refused_requests: u64,
-    /// Syncs of the log.
-    pub log_syncs: u64,
-    /// Bytes written to the log.
-    pub log_bytes: u64,
-    /// Bytes of requests that are in no segment yet.
-    pub unflushed_bytes: u64,
-    /// Spans that are in no segment yet.
-    pub head_spans: u64,
-    /// Segments.
-    pub segments: u64,
-    /// Their bytes.
-    pub segment_bytes: u64,
-    /// Their spans.
-    pub segment_spans: u64,
-    /// Failures of housekeeping.
-    pub keeping_failures: u64,
-}
-
-#[derive(Debug, Default)]
-struct Counters {
-    requests: AtomicU64,
-    spans: AtomicU64,
-    rejected_spans: AtomicU64,
-    refused_requests: AtomicU64,
-    keeping_failures: AtomicU64,
-}
-
 struct Inner {
     settings: Settings,
     view: Arc<View>,
@@ -114,6 +66,8 @@ struct Inner {
     wake_merger: Arc<Notify>,
     free_bytes: Arc<AtomicU64>,
     is_closing: Arc<AtomicBool>,
+    /// Whether housekeeping has ended before its time: by a bug.
+    has_ended: Arc<AtomicBool>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     counters: Arc<Counters>,
     last_failure: Arc<Mutex<Option<String>>>,
@@ -153,7 +107,20 @@ impl Store {
         }
         let files = LogFiles::open(&folder.join("log")).map_err(cannot_use)?;
         let objects = Objects::local(&folder.join("data"))?;
-        let (manifest, damage) = Manifest::open(&objects).await?;
+        // What was made here must be there after a power loss, too.
+        for folder in [Some(folder.as_path()), folder.parent()]
+            .into_iter()
+            .flatten()
+        {
+            let folder = if folder.as_os_str().is_empty() {
+                Path::new(".")
+            } else {
+                folder
+            };
+            sync_folder(folder).map_err(cannot_use)?;
+        }
+        let has_log = !files.generations().map_err(cannot_use)?.is_empty();
+        let (manifest, damage) = Manifest::open(&objects, has_log).await?;
         let shards = std::thread::available_parallelism().map_or(1, usize::from);
         let next_segment = manifest.next_segment;
         let segments = manifest.segments.iter();
@@ -175,7 +142,8 @@ impl Store {
             shards,
             free_bytes: Arc::new(AtomicU64::new(u64::MAX)),
             next_segment: AtomicU64::new(next_segment),
-            changing: tokio::sync::Mutex::new(()),
+            changing: tokio::sync::Mutex::default(),
+            unpublished: tokio::sync::Mutex::default(),
         };
         keeper.look_for_room();
         let mut recovery = replay(&keeper, &files, &cannot_use).await?;
@@ -189,6 +157,7 @@ impl Store {
             wake_merger: Arc::clone(&keeper.wake_merger),
             free_bytes: Arc::clone(&keeper.free_bytes),
             is_closing: Arc::default(),
+            has_ended: Arc::default(),
             threads: Mutex::default(),
             counters: Arc::default(),
             last_failure: Arc::default(),
@@ -273,6 +242,7 @@ impl Inner {
             let is_closing = Arc::clone(&self.is_closing);
             let counters = Arc::clone(&self.counters);
             let last_failure = Arc::clone(&self.last_failure);
+            let has_ended = Arc::clone(&self.has_ended);
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_time()
                 .build()?;
@@ -283,9 +253,13 @@ impl Inner {
                     *last = Some(with_sources(error));
                 };
                 let is_closing = || is_closing.load(Ordering::Acquire);
-                match name {
+                let work = AssertUnwindSafe(|| match name {
                     "keeper" => runtime.block_on(keeper.keep(is_closing, failed)),
                     _ => runtime.block_on(keeper.merge(is_closing, failed)),
+                });
+                if std::panic::catch_unwind(work).is_err() {
+                    counters.keeping_failures.fetch_add(1, Ordering::Relaxed);
+                    has_ended.store(true, Ordering::Release);
                 }
             };
             let thread = std::thread::Builder::new()
@@ -348,6 +322,9 @@ impl Inner {
         if self.is_closing.load(Ordering::Acquire) {
             return Err(LogError::Closing.to_string());
         }
+        if self.has_ended.load(Ordering::Acquire) {
+            return Err("housekeeping has ended by a bug; start the process again".to_owned());
+        }
         let free = self.free_bytes.load(Ordering::Relaxed);
         if free < self.settings.min_free_bytes {
             return Err(format!(
@@ -397,57 +374,6 @@ impl Drop for Inner {
     fn drop(&mut self) {
         self.close();
     }
-}
-
-/// Moves what the log holds into segments, file by file, as the process before would have done.
-async fn replay(
-    keeper: &Keeper,
-    files: &LogFiles,
-    cannot_use: &impl Fn(io::Error) -> OpenError,
-) -> Result<Recovery, OpenError> {
-    let mut recovery = Recovery::default();
-    let done = keeper.view.read().manifest.generation;
-    for number in files.generations().map_err(cannot_use)? {
-        if number <= done {
-            files.remove(number).map_err(cannot_use)?;
-            continue;
-        }
-        let file = files.read(number).map_err(cannot_use)?;
-        let generation = Generation::new(number, 1);
-        for found in records(&file) {
-            match found {
-                Found::Record(record) => match replay_record(&generation, &record) {
-                    Ok(decoded) => {
-                        recovery.requests += 1;
-                        recovery.spans += decoded.spans;
-                    }
-                    Err(problem) => recovery
-                        .damage
-                        .push(format!("log file {number}: {problem}")),
-                },
-                Found::Damage { offset, bytes } => recovery.damage.push(format!(
-                    "log file {number}: {bytes} bytes from byte {offset} on are no record"
-                )),
-                Found::TornTail { bytes, .. } => recovery.torn_bytes += bytes as u64,
-            }
-        }
-        drop(file);
-        {
-            let mut parts = keeper.view.write();
-            parts.closed.push(Arc::new(generation));
-            parts.open = Arc::new(Generation::new(number + 1, keeper.shards));
-        }
-        keeper.flush().await?;
-    }
-    Ok(recovery)
-}
-
-fn replay_record(generation: &Generation, record: &Record<'_>) -> Result<Decoded, String> {
-    let plain = zstd::bulk::decompress(record.zstd, record.plain_bytes)
-        .map_err(|e| format!("a record cannot be decompressed: {e}"))?;
-    generation
-        .decode(record.encoding, &plain)
-        .map_err(|e| format!("a record cannot be decoded: {e}"))
 }
 
 fn compress(bytes: &[u8]) -> io::Result<Vec<u8>> {

@@ -15,8 +15,8 @@ pub(crate) struct Parts {
     pub(crate) manifest: Manifest,
     /// Those of the manifest.
     pub(crate) segments: Vec<Arc<Segment>>,
-    /// Segments that the manifest has no more and that somebody may still read.
-    pub(crate) gone: Vec<Arc<Segment>>,
+    /// Segments that manifests have no more from this number on, and that somebody may still read.
+    pub(crate) gone: Vec<(u64, Arc<Segment>)>,
     /// Generations that are closed and in no segment yet, oldest first.
     pub(crate) closed: Vec<Arc<Generation>>,
     pub(crate) open: Arc<Generation>,

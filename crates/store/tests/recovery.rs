@@ -175,10 +175,43 @@ async fn a_segment_that_no_manifest_has_goes_unless_the_newest_manifest_is_damag
     assert_eq!(there(&store, 1..=2).await, [1]);
     append(&store, 3).await.unwrap();
     store.close();
-    let names = fs::read_dir(&segments).unwrap().count();
+    // What the damaged manifest had is set aside, and stays there.
+    let (store, recovery) = Store::open(settings(folder.path())).await.unwrap();
+    assert_eq!(recovery.damage, Vec::<String>::new());
+    assert_eq!(there(&store, 1..=3).await, [1, 3]);
+    let aside = folder.path().join("data/aside");
+    assert_eq!(fs::read_dir(aside.join("segments")).unwrap().count(), 1);
+    assert_eq!(fs::read_dir(aside.join("manifest")).unwrap().count(), 1);
+    store.close();
+
+    fs::remove_file(segments.join("00000000000000000001.parquet")).unwrap();
+    let (store, recovery) = Store::open(settings(folder.path())).await.unwrap();
+    assert!(
+        recovery.damage[0].contains("is missing, with 3 spans"),
+        "{recovery:?}"
+    );
+    assert_eq!(there(&store, 1..=3).await, [3]);
+}
+
+#[tokio::test]
+async fn segments_without_a_manifest_are_not_touched() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(settings(folder.path())).await.unwrap();
+    append(&store, 1).await.unwrap();
+    store.close();
+    fs::remove_dir_all(folder.path().join("data/manifest")).unwrap();
+    let error = Store::open(settings(folder.path())).await.unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("there are segments and no manifest"),
+        "{error}"
+    );
     assert_eq!(
-        names, 3,
-        "what the damaged manifest had is still there to be rescued"
+        fs::read_dir(folder.path().join("data/segments"))
+            .unwrap()
+            .count(),
+        1
     );
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tracediff_core::model::{SpanBatch, TraceId, Window};
 use tracediff_store::{AppendError, Encoding, Request, Settings, Store};
-use tracediff_testkit::Traces;
+use tracediff_testkit::{Traces, Value};
 use tracediff_wire::{encode_otlp_json, encode_otlp_protobuf};
 
 const TEXT: &str = "
@@ -178,6 +178,42 @@ async fn segments_are_merged_and_a_span_that_was_sent_again_counts_once() {
     let all = all(&store, 100).await;
     assert_eq!(all.len() as u64, distinct + 120);
     assert!(all.values().all(|count| *count == 1));
+}
+
+#[tokio::test]
+async fn a_span_that_is_twice_in_a_request_is_read_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(settings(folder.path())).await.unwrap();
+    let bytes = encode_otlp_protobuf(&Traces::parse(TEXT).batch());
+    store
+        .append(request(&[&bytes[..], &bytes].concat()))
+        .await
+        .unwrap();
+    assert_eq!(
+        all(&store, 10).await.into_values().collect::<Vec<_>>(),
+        [1, 1, 1]
+    );
+}
+
+#[tokio::test]
+async fn attributes_whose_columns_have_one_name_stay_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let traces = Traces::parse(TEXT).edit(|span| {
+        span.attributes = vec![
+            ("code".to_owned(), Value::Int(5)),
+            ("code:int".to_owned(), Value::Text("five".to_owned())),
+        ];
+    });
+    let batch = traces.batch();
+    let (store, _) = Store::open(settings(folder.path())).await.unwrap();
+    store
+        .append(request(&encode_otlp_protobuf(&batch)))
+        .await
+        .unwrap();
+    store.close();
+    let (store, _) = Store::open(settings(folder.path())).await.unwrap();
+    let read = store.trace(batch.trace_id(0)).await.unwrap();
+    assert_eq!(encode_otlp_json(&read[0]), encode_otlp_json(&batch));
 }
 
 #[tokio::test]

@@ -28,8 +28,14 @@ impl Source {
     }
 }
 
-/// The spans of all segments, each once, as one file.
-pub(crate) async fn merge(segments: &[Arc<Segment>], level: i32) -> Result<Written, ParquetError> {
+/// Columns that a segment may have. Merging further would only make one that is too wide to be merged again.
+const MAX_COLUMNS: usize = 4_096;
+
+/// The spans of all segments, each once, as one file; `None` where that would have too many columns.
+pub(crate) async fn merge(
+    segments: &[Arc<Segment>],
+    level: i32,
+) -> Result<Option<Written>, ParquetError> {
     let mut schemas = Vec::new();
     let mut sources = Vec::new();
     for segment in segments {
@@ -41,6 +47,9 @@ pub(crate) async fn merge(segments: &[Arc<Segment>], level: i32) -> Result<Writt
         });
     }
     let schema = joint_schema(&schemas);
+    if schema.fields().len() > MAX_COLUMNS {
+        return Ok(None);
+    }
     let mut writer = SegmentWriter::new(Arc::clone(&schema), level)?;
     loop {
         for source in &mut sources {
@@ -74,7 +83,7 @@ pub(crate) async fn merge(segments: &[Arc<Segment>], level: i32) -> Result<Writt
             is_stuck &= rows == 0;
         }
         if ready.is_empty() && sources.iter().all(|s| s.is_at_end && s.open.is_none()) {
-            return writer.finish();
+            return writer.finish().map(Some);
         }
         sorted(&schema, &ready, |batch| writer.write(&batch))?;
         if is_stuck {

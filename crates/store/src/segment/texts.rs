@@ -9,7 +9,7 @@ use arrow_array::cast::AsArray as _;
 use arrow_array::types::Int32Type;
 use arrow_array::{Array as _, ArrayRef, StringArray};
 use bytes::Bytes;
-use foldhash::fast::FixedState;
+use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use parquet::basic::{Compression, Encoding, PageType, ZstdLevel};
 use parquet::column::page::{CompressedPage, Page, PageWriter as _};
@@ -36,6 +36,7 @@ pub(super) struct TextChunk {
     /// Where each text begins in it.
     starts: Vec<u32>,
     codes: HashTable<u32>,
+    hasher: RandomState,
     /// The texts of the batch before, and the code of each.
     batch: Option<(StringArray, Vec<u32>)>,
     page: PageBuffer,
@@ -67,6 +68,7 @@ impl TextChunk {
             dictionary: Vec::new(),
             starts: Vec::new(),
             codes: HashTable::new(),
+            hasher: RandomState::default(),
             batch: None,
             page: PageBuffer::default(),
             pages: Vec::new(),
@@ -108,7 +110,7 @@ impl TextChunk {
     }
 
     fn code_of(&mut self, text: &str) -> u32 {
-        let hasher = FixedState::default();
+        let hasher = &self.hasher;
         let (dictionary, starts) = (&mut self.dictionary, &mut self.starts);
         let text_at = |code: u32, dictionary: &[u8]| {
             let start = starts[code as usize] as usize;
