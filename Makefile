@@ -61,7 +61,7 @@ release: prerequisites ## The optimised binary
 	cargo build --release -p tracediff-cli
 	@echo $(RELEASE)
 
-bench: prerequisites ## Benchmarks: decoding, facts, comparing, simulating
+bench: prerequisites ## Benchmarks: decoding, taking spans in, facts, comparing, simulating
 	cargo bench --workspace
 
 eval: prerequisites ## How often the comparison is right, on simulated and (NEZHA=folder) on labelled real traces
