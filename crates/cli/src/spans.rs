@@ -14,7 +14,7 @@ use crate::compare::input::{Place, Source};
 use crate::compare::reading::{Progress, Reading, read};
 use crate::compare::window;
 use crate::span_file::SpanFile;
-use crate::stored::StoredTraces;
+use crate::stored::{StoredSpans, StoredTraces};
 
 /// Longest request that a server may send: more than any it sends.
 const MAX_REQUEST_BYTES: u64 = 1 << 30;
@@ -120,7 +120,7 @@ impl Selected {
         &self,
         take: &mut dyn FnMut(&SpanBatch, &[bool]) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        each_batch(self.traces.spans(self.window)?, &mut |batch| {
+        each_batch(self.traces.spans(self.window), &mut |batch| {
             let rows: Vec<bool> = match &self.matcher {
                 Some(matcher) => matcher.matching_rows(&batch).iter().collect(),
                 None => vec![true; batch.len()],
@@ -131,14 +131,13 @@ impl Selected {
 }
 
 fn each_batch(
-    spans: crate::stored::StoredSpans,
+    spans: StoredSpans,
     take: &mut dyn FnMut(SpanBatch) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let source = Source {
+    let sources = [Source {
         place: Place::Store(spans),
         is_from_folder: false,
-    };
-    let sources = [source];
+    }];
     let progress = Progress::new(&[&sources]);
     let reading = Reading {
         strict: true,

@@ -102,16 +102,16 @@ impl StoredTraces {
         }
         let spans = joined
             .into_iter()
-            .map(|(from_ns, to_ns)| self.spans(Window::new(from_ns, to_ns)?));
+            .map(|(from_ns, to_ns)| Ok(self.spans(Window::new(from_ns, to_ns)?)));
         spans.collect()
     }
 
     /// The spans that start in a window.
-    pub(crate) fn spans(&self, window: Window) -> anyhow::Result<StoredSpans> {
-        Ok(StoredSpans {
+    pub(crate) fn spans(&self, window: Window) -> StoredSpans {
+        StoredSpans {
             of: self.clone(),
             window,
-        })
+        }
     }
 }
 

@@ -109,7 +109,11 @@ impl Keeper {
             match self.merge_some(&mut avoided).await {
                 Ok(true) => {}
                 Ok(false) => self.wake_merger.notified().await,
-                Err(error) => failed(&error),
+                Err(error) => {
+                    failed(&error);
+                    let woken = self.wake_merger.notified();
+                    let _ = tokio::time::timeout(AFTER_FAILURE, woken).await;
+                }
             }
         }
     }
@@ -233,10 +237,13 @@ impl Keeper {
             return Ok(false);
         };
         let merged = &segments[range];
-        // Not again, if this fails: it would fail again.
-        avoided.extend(merged.iter().map(|segment| segment.meta.number));
-        let Some(written) = merge(merged, MERGED_LEVEL).await? else {
-            return Ok(true);
+        let written = match merge(merged, MERGED_LEVEL).await {
+            Ok(Some(written)) => written,
+            cannot => {
+                // Nor could they be another time.
+                avoided.extend(merged.iter().map(|segment| segment.meta.number));
+                return cannot.map(|_| true).map_err(KeepError::from);
+            }
         };
         let added = self.put(written).await?;
         let is_merged = |of: &Arc<Segment>| merged.iter().any(|m| Arc::ptr_eq(m, of));
