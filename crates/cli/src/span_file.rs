@@ -51,7 +51,7 @@ impl SpanFile {
 /// Where the spans go.
 enum Out {
     Plain(Box<dyn Write>),
-    Gzip(GzEncoder<Box<dyn Write>>),
+    Gzip(Box<GzEncoder<Box<dyn Write>>>),
 }
 
 fn open(path: &str) -> anyhow::Result<Out> {
@@ -64,7 +64,7 @@ fn open(path: &str) -> anyhow::Result<Out> {
     };
     let is_gzip = path.ends_with(".gz");
     Ok(if is_gzip {
-        Out::Gzip(GzEncoder::new(stored, Compression::default()))
+        Out::Gzip(Box::new(GzEncoder::new(stored, Compression::default())))
     } else {
         Out::Plain(stored)
     })

@@ -1,20 +1,19 @@
 //! `tracediff spans`: counts spans of a store, or writes them to a file.
 
-use std::collections::HashSet;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow};
 use jiff::SignedDuration;
 use tracediff_core::diff::text;
-use tracediff_core::model::{SpanBatch, TraceId, Window};
-use tracediff_core::query::{Matcher, Query};
+use tracediff_core::model::Window;
+use tracediff_core::query::Query;
 
 use crate::args::{SpansArgs, SpansCommand};
 use crate::compare::input::{Place, Source};
 use crate::compare::reading::{Progress, Reading, read};
 use crate::compare::window;
 use crate::span_file::SpanFile;
-use crate::stored::{StoredSpans, StoredTraces};
+use crate::stored::StoredTraces;
 
 /// Longest request that a server may send: more than any it sends.
 const MAX_REQUEST_BYTES: u64 = 1 << 30;
@@ -29,24 +28,21 @@ pub(crate) fn run(command: &SpansCommand) -> anyhow::Result<ExitCode> {
 }
 
 fn count(args: &SpansArgs) -> anyhow::Result<()> {
-    let selected = Selected::of(args)?;
-    let (mut spans, mut matching) = (0u64, 0u64);
-    let mut traces: HashSet<TraceId> = HashSet::new();
-    selected.each(&mut |batch, rows| {
-        spans += batch.len() as u64;
-        for row in (0..batch.len()).filter(|row| rows[*row]) {
-            matching += 1;
-            traces.insert(batch.trace_id(row));
-        }
-        Ok(())
-    })?;
-    let traces = text::counted(traces.len() as u64, "trace");
-    let all = text::counted(spans, "span");
+    let Selected {
+        traces,
+        window,
+        query,
+    } = Selected::of(args)?;
+    let is_asked = query.is_some();
+    let counts = traces.count(query, window)?;
+    let all = text::counted(counts.spans, "span");
+    let traces = text::counted(counts.traces, "trace");
+    let matching = text::count(counts.matching);
     anstream::println!(
         "{}",
-        match &args.query {
-            None => format!("{all} in {traces}"),
-            Some(_) => format!("{} of {all} match, in {traces}", text::count(matching)),
+        match is_asked {
+            false => format!("{all} in {traces}"),
+            true => format!("{matching} of {all} match, in {traces}"),
         }
     );
     Ok(())
@@ -55,36 +51,27 @@ fn count(args: &SpansArgs) -> anyhow::Result<()> {
 /// Writes all spans of the traces that have a matching one in the window.
 fn export(args: &SpansArgs, out: &str) -> anyhow::Result<()> {
     let selected = Selected::of(args)?;
-    let mut traces: HashSet<TraceId> = HashSet::new();
-    selected.each(&mut |batch, rows| {
-        traces.extend(
-            (0..batch.len())
-                .filter(|row| rows[*row])
-                .map(|row| batch.trace_id(row)),
-        );
-        Ok(())
-    })?;
+    let spans = selected.traces.touched(selected.window, selected.query)?;
     let mut file = SpanFile::create(out)?;
-    let around = selected.traces.around(&[selected.window])?;
-    for spans in around {
-        each_batch(spans, &mut |batch| {
-            let keep: Vec<bool> = (0..batch.len())
-                .map(|row| traces.contains(&batch.trace_id(row)))
-                .collect();
-            if keep.contains(&true) {
-                file.write(&batch.filter(&keep))?;
-            }
-            Ok(())
-        })?;
-    }
+    let sources = [Source {
+        place: Place::Store(spans),
+        is_from_folder: false,
+    }];
+    let progress = Progress::new(&[&sources]);
+    let reading = Reading {
+        strict: true,
+        max_document_bytes: MAX_REQUEST_BYTES,
+        progress: &progress,
+    };
+    read(&sources, reading, &mut |batch| file.write(&batch))?;
     file.finish()
 }
 
-/// Spans of a store in a window, and which of them match.
+/// Spans of a store.
 struct Selected {
     traces: StoredTraces,
     window: Window,
-    matcher: Option<Matcher>,
+    query: Option<Query>,
 }
 
 impl Selected {
@@ -92,7 +79,7 @@ impl Selected {
         let query = args.query.as_ref().map(|text| {
             Query::parse(text).map_err(|e| anyhow!("--where cannot be used\n{}", e.render(text)))
         });
-        let matcher = query.transpose()?.map(|query| Matcher::new(&query));
+        let query = query.transpose()?;
         let traces = StoredTraces::open(&args.source)?;
         let extent = traces.extent_ns()?;
         let window = match (&args.window, &args.last) {
@@ -111,39 +98,7 @@ impl Selected {
         Ok(Self {
             traces,
             window,
-            matcher,
+            query,
         })
     }
-
-    /// Hands out the spans that start in the window, and which of them match.
-    fn each(
-        &self,
-        take: &mut dyn FnMut(&SpanBatch, &[bool]) -> anyhow::Result<()>,
-    ) -> anyhow::Result<()> {
-        each_batch(self.traces.spans(self.window), &mut |batch| {
-            let rows: Vec<bool> = match &self.matcher {
-                Some(matcher) => matcher.matching_rows(&batch).iter().collect(),
-                None => vec![true; batch.len()],
-            };
-            take(&batch, &rows)
-        })
-    }
-}
-
-fn each_batch(
-    spans: StoredSpans,
-    take: &mut dyn FnMut(SpanBatch) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    let sources = [Source {
-        place: Place::Store(spans),
-        is_from_folder: false,
-    }];
-    let progress = Progress::new(&[&sources]);
-    let reading = Reading {
-        strict: true,
-        max_document_bytes: MAX_REQUEST_BYTES,
-        progress: &progress,
-    };
-    read(&sources, reading, take)?;
-    Ok(())
 }

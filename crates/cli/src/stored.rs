@@ -6,11 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
-use tracediff_core::model::{SpanBatch, Window};
-use tracediff_store::{Settings, Store};
+use tracediff_core::model::{SpanBatch, TraceId, Window};
+use tracediff_core::query::Query;
+use tracediff_store::{Counts, Reading, Settings, Store, Wanted, once};
 
-/// Spans that are read from a folder at a time.
+/// Spans that are read from a folder at a time, at most.
 const PART_SPANS: u64 = 500_000;
+/// What a span needs while it is worked on, with all its columns and a share of the index.
+const SPAN_BYTES: u64 = 1_000;
 /// How long a server may take to begin to answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How much before and after a window spans are read, so that traces that begin in it are whole.
@@ -31,16 +34,18 @@ enum Access {
 }
 
 #[derive(Debug)]
-struct OpenFolder {
+pub(crate) struct OpenFolder {
     runtime: tokio::runtime::Runtime,
     store: Store,
 }
 
-/// Spans of a store that start in a window.
+/// Spans of a store that start in `around`, of the traces that a query touches in `window`.
 #[derive(Debug, Clone)]
 pub(crate) struct StoredSpans {
     of: StoredTraces,
     window: Window,
+    around: Window,
+    query: Option<Query>,
 }
 
 impl StoredTraces {
@@ -81,37 +86,121 @@ impl StoredTraces {
         extent.ok_or_else(|| anyhow!("{} holds no spans", self.name))
     }
 
-    /// The spans of these windows and around them, no span twice.
-    pub(crate) fn around(&self, windows: &[Window]) -> anyhow::Result<Vec<StoredSpans>> {
-        let mut around: Vec<(i64, i64)> = windows
-            .iter()
-            .map(|window| {
-                (
-                    window.from_ns().saturating_sub(BEFORE_NS),
-                    window.to_ns().saturating_add(AFTER_NS),
-                )
-            })
-            .collect();
-        around.sort_unstable();
-        let mut joined: Vec<(i64, i64)> = Vec::new();
-        for (from_ns, to_ns) in around {
-            match joined.last_mut() {
-                Some(last) if from_ns <= last.1 => last.1 = last.1.max(to_ns),
-                _ => joined.push((from_ns, to_ns)),
-            }
+    /// The folder, where it is one.
+    pub(crate) fn folder(&self) -> Option<&Arc<OpenFolder>> {
+        match &self.access {
+            Access::Folder(folder) => Some(folder),
+            Access::Server(_) => None,
         }
-        let spans = joined
-            .into_iter()
-            .map(|(from_ns, to_ns)| Ok(self.spans(Window::new(from_ns, to_ns)?)));
-        spans.collect()
     }
 
-    /// The spans that start in a window.
-    pub(crate) fn spans(&self, window: Window) -> StoredSpans {
-        StoredSpans {
+    /// How many spans start in a window and match.
+    pub(crate) fn count(&self, query: Option<Query>, window: Window) -> anyhow::Result<Counts> {
+        match &self.access {
+            Access::Folder(folder) => {
+                Ok(folder.runtime.block_on(folder.store.count(query, window))?)
+            }
+            Access::Server(url) => {
+                let mut text = String::new();
+                get(&with_window(
+                    &format!("{url}/api/count"),
+                    window,
+                    query.as_ref(),
+                ))?
+                .read_to_string(&mut text)?;
+                serde_json::from_str(&text)
+                    .with_context(|| format!("{url} does not answer as a tracediff server does"))
+            }
+        }
+    }
+
+    /// The spans of these windows and around them, no span twice.
+    pub(crate) fn around(&self, windows: &[Window]) -> anyhow::Result<Vec<StoredSpans>> {
+        let spans = |window| StoredSpans {
             of: self.clone(),
             window,
+            around: window,
+            query: None,
+        };
+        Ok(joined(windows)?.into_iter().map(spans).collect())
+    }
+
+    /// The spans of the traces that a query touches in a window.
+    pub(crate) fn touched(
+        &self,
+        window: Window,
+        query: Option<Query>,
+    ) -> anyhow::Result<StoredSpans> {
+        Ok(StoredSpans {
+            of: self.clone(),
+            window,
+            around: around(window)?,
+            query,
+        })
+    }
+}
+
+/// Where spans of traces that begin in a window may start.
+pub(crate) fn around(window: Window) -> anyhow::Result<Window> {
+    let (from_ns, to_ns) = (window.from_ns(), window.to_ns());
+    Ok(Window::new(
+        from_ns.saturating_sub(BEFORE_NS),
+        to_ns.saturating_add(AFTER_NS),
+    )?)
+}
+
+/// The windows and what is around them, as windows that do not overlap.
+pub(crate) fn joined(windows: &[Window]) -> anyhow::Result<Vec<Window>> {
+    let mut around = windows
+        .iter()
+        .map(|window| self::around(*window))
+        .collect::<anyhow::Result<Vec<Window>>>()?;
+    around.sort_unstable_by_key(|window| (window.from_ns(), window.to_ns()));
+    let mut joined: Vec<Window> = Vec::new();
+    for window in around {
+        match joined.last_mut() {
+            Some(last) if window.from_ns() <= last.to_ns() => {
+                *last = Window::new(last.from_ns(), last.to_ns().max(window.to_ns()))?;
+            }
+            _ => joined.push(window),
         }
+    }
+    Ok(joined)
+}
+
+/// A request for spans in a window.
+fn with_window(url: &str, window: Window, query: Option<&Query>) -> String {
+    let (from_ns, to_ns) = (window.from_ns(), window.to_ns());
+    let mut url = format!("{url}?from_ns={from_ns}&to_ns={to_ns}");
+    if let Some(query) = query {
+        url.push_str("&where=");
+        url.extend(form_urlencoded::byte_serialize(
+            query.to_string().as_bytes(),
+        ));
+    }
+    url
+}
+
+impl OpenFolder {
+    /// Traces, in such parts that as many as there are cores fit into `limit_bytes`.
+    pub(crate) fn read(&self, wanted: Wanted, limit_bytes: u64) -> anyhow::Result<Reading> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+        let part_spans = (limit_bytes / cores / SPAN_BYTES).clamp(10_000, PART_SPANS);
+        let wanted = Wanted {
+            part_spans,
+            ..wanted
+        };
+        Ok(self.runtime.block_on(self.store.read(wanted))?)
+    }
+
+    /// The spans of one part.
+    pub(crate) fn part(&self, reading: &Reading, number: usize) -> anyhow::Result<Vec<SpanBatch>> {
+        Ok(self.runtime.block_on(reading.part(number))?)
+    }
+
+    /// The spans of a trace.
+    pub(crate) fn trace(&self, id: TraceId) -> anyhow::Result<Vec<SpanBatch>> {
+        Ok(self.runtime.block_on(self.store.trace(id))?)
     }
 }
 
@@ -130,8 +219,14 @@ impl StoredSpans {
         let Access::Server(url) = &self.of.access else {
             bail!("{} is read without HTTP", self.of.name);
         };
-        let (from_ns, to_ns) = (self.window.from_ns(), self.window.to_ns());
-        get(&format!("{url}/api/spans?from_ns={from_ns}&to_ns={to_ns}"))
+        let url = with_window(
+            &format!("{url}/api/spans"),
+            self.window,
+            self.query.as_ref(),
+        );
+        let before_ns = self.window.from_ns() - self.around.from_ns();
+        let after_ns = self.around.to_ns() - self.window.to_ns();
+        get(&format!("{url}&before_ns={before_ns}&after_ns={after_ns}"))
     }
 
     /// The spans of a folder, batch by batch.
@@ -143,11 +238,16 @@ impl StoredSpans {
             bail!("{} is read over HTTP", self.of.name);
         };
         let mut spans = 0;
-        let reading = folder
-            .runtime
-            .block_on(folder.store.read(self.window, PART_SPANS))?;
+        let reading = folder.read(
+            Wanted {
+                query: self.query.clone(),
+                around: self.around,
+                ..Wanted::all(self.window, PART_SPANS)
+            },
+            u64::MAX,
+        )?;
         for number in 0..reading.parts() {
-            for batch in folder.runtime.block_on(reading.part(number))? {
+            for batch in once(folder.part(&reading, number)?) {
                 spans += batch.len() as u64;
                 take(batch)?;
             }

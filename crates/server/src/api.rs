@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query as UrlQuery, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
@@ -16,7 +17,8 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tracediff_core::model::{SpanBatch, TraceId, Window};
-use tracediff_store::Store;
+use tracediff_core::query::Query;
+use tracediff_store::{Ask, Offer, ReadError, Store, Wanted, once};
 use tracediff_wire::{encode_otlp_json_batches, encode_otlp_protobuf_delimited};
 
 use crate::metrics::Metrics;
@@ -41,6 +43,11 @@ pub(crate) fn router(store: Store, metrics: Arc<Metrics>, stop: CancellationToke
         .route("/api/traces/{id}", get(trace))
         .route("/api/status", get(status))
         .route("/api/spans", get(spans))
+        .route("/api/count", get(count))
+        .route("/api/services", get(services))
+        .route("/api/operations", get(operations))
+        .route("/api/attributes", get(attributes))
+        .route("/api/attributes/{key}/values", get(attribute_values))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(Shared {
@@ -105,33 +112,48 @@ async fn status(State(shared): State<Shared>) -> Response {
         "segment_bytes": readings.segment_bytes,
         "last_failure": shared.store.last_failure(),
     });
-    ([(CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+    answered(&body)
 }
 
-/// Nanoseconds since the epoch.
+/// Which spans are asked for. Times are in nanoseconds since the epoch.
 #[derive(Debug, Deserialize)]
-struct WindowQuery {
+#[serde(deny_unknown_fields)]
+struct SpansParameters {
     from_ns: i64,
     to_ns: i64,
+    /// How much before and after the window other spans of the same traces may start.
+    #[serde(default)]
+    before_ns: u64,
+    #[serde(default)]
+    after_ns: u64,
+    #[serde(rename = "where")]
+    query: Option<String>,
 }
 
-/// All spans that start in a window, as length-delimited OTLP requests.
+/// All spans of the traces with a span that starts in a window and matches, as length-delimited OTLP requests.
 async fn spans(
     State(shared): State<Shared>,
-    query: Result<axum::extract::Query<WindowQuery>, axum::extract::rejection::QueryRejection>,
+    parameters: Result<UrlQuery<SpansParameters>, QueryRejection>,
 ) -> Response {
-    let window = match &query {
-        Ok(query) => Window::new(query.from_ns, query.to_ns).map_err(|e| e.to_string()),
-        Err(rejection) => Err(rejection.body_text()),
+    let wanted = || {
+        let UrlQuery(given) = parameters.map_err(|e| e.body_text())?;
+        let window = window(given.from_ns, given.to_ns)?;
+        let margin = |ns: u64| i64::try_from(ns).unwrap_or(i64::MAX);
+        let around = Window::new(
+            given.from_ns.saturating_sub(margin(given.before_ns)),
+            given.to_ns.saturating_add(margin(given.after_ns)),
+        );
+        Ok::<_, String>(Wanted {
+            query: query(given.query.as_deref())?,
+            around: around.map_err(|e| e.to_string())?,
+            ..Wanted::all(window, PART_SPANS)
+        })
     };
-    let window = match window {
-        Ok(window) => window,
-        Err(problem) => {
-            let text = format!("{problem}; give from_ns and to_ns, in nanoseconds since 1970");
-            return failure(StatusCode::BAD_REQUEST, &text);
-        }
+    let wanted = match wanted() {
+        Ok(wanted) => wanted,
+        Err(problem) => return failure(StatusCode::BAD_REQUEST, &problem),
     };
-    let reading = match shared.store.read(window, PART_SPANS).await {
+    let reading = match shared.store.read(wanted).await {
         Ok(reading) => Arc::new(reading),
         Err(error) => return failure(StatusCode::INTERNAL_SERVER_ERROR, &with_sources(&error)),
     };
@@ -139,7 +161,7 @@ async fn spans(
     let parts = futures::stream::iter(0..reading.parts()).then(move |number| {
         let reading = Arc::clone(&reading);
         async move {
-            let batches = reading.part(number).await.map_err(io::Error::other)?;
+            let batches = once(reading.part(number).await.map_err(io::Error::other)?);
             let requests = batches.iter().map(encode_otlp_protobuf_delimited);
             Ok::<_, io::Error>(Bytes::from(requests.collect::<Vec<_>>().concat()))
         }
@@ -149,6 +171,130 @@ async fn spans(
         Body::from_stream(parts),
     )
         .into_response()
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CountParameters {
+    from_ns: i64,
+    to_ns: i64,
+    #[serde(rename = "where")]
+    query: Option<String>,
+}
+
+/// How many spans start in a window and match.
+async fn count(
+    State(shared): State<Shared>,
+    parameters: Result<UrlQuery<CountParameters>, QueryRejection>,
+) -> Response {
+    let asked = || {
+        let UrlQuery(given) = parameters.map_err(|e| e.body_text())?;
+        let window = window(given.from_ns, given.to_ns)?;
+        Ok::<_, String>((query(given.query.as_deref())?, window))
+    };
+    match asked() {
+        Ok((query, window)) => match shared.store.count(query, window).await {
+            Ok(counts) => answered(&json!(counts)),
+            Err(error) => failure(StatusCode::INTERNAL_SERVER_ERROR, &with_sources(&error)),
+        },
+        Err(problem) => failure(StatusCode::BAD_REQUEST, &problem),
+    }
+}
+
+/// Which texts are asked for: of spans that start in a window, which is all time unless it is given.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfferParameters {
+    from_ns: Option<i64>,
+    to_ns: Option<i64>,
+    #[serde(default)]
+    prefix: String,
+    limit: Option<usize>,
+    /// Operations: of this service only.
+    service: Option<String>,
+}
+
+type Offered = Result<UrlQuery<OfferParameters>, QueryRejection>;
+
+async fn services(State(shared): State<Shared>, parameters: Offered) -> Response {
+    offer(parameters, async |ask, _| shared.store.services(&ask).await).await
+}
+
+async fn operations(State(shared): State<Shared>, parameters: Offered) -> Response {
+    offer(parameters, async |ask, service| {
+        shared.store.operations(service.as_deref(), &ask).await
+    })
+    .await
+}
+
+async fn attributes(State(shared): State<Shared>, parameters: Offered) -> Response {
+    offer(parameters, async |ask, _| {
+        shared.store.attribute_keys(&ask).await
+    })
+    .await
+}
+
+async fn attribute_values(
+    State(shared): State<Shared>,
+    Path(key): Path<String>,
+    parameters: Offered,
+) -> Response {
+    offer(parameters, async |ask, _| {
+        shared.store.attribute_values(&key, &ask).await
+    })
+    .await
+}
+
+/// Answers with texts and how many spans have each.
+async fn offer(
+    parameters: Offered,
+    find: impl AsyncFnOnce(Ask, Option<String>) -> Result<Offer, ReadError>,
+) -> Response {
+    const LIMIT: usize = 100;
+    const MOST: usize = 10_000;
+    let asked = || {
+        let UrlQuery(given) = parameters.map_err(|e| e.body_text())?;
+        let from_ns = given.from_ns.unwrap_or(i64::MIN);
+        let limit = given.limit.unwrap_or(LIMIT);
+        if limit > MOST {
+            return Err(format!("limit is {limit}, and {MOST} is the most"));
+        }
+        let ask = Ask {
+            window: window(from_ns, given.to_ns.unwrap_or(i64::MAX))?,
+            prefix: given.prefix,
+            limit,
+        };
+        Ok((ask, given.service))
+    };
+    let (ask, service) = match asked() {
+        Ok(asked) => asked,
+        Err(problem) => return failure(StatusCode::BAD_REQUEST, &problem),
+    };
+    match find(ask, service).await {
+        Ok(Offer { texts, has_more }) => {
+            let texts: Vec<_> = texts
+                .into_iter()
+                .map(|counted| json!({ "value": counted.text, "spans": counted.spans }))
+                .collect();
+            answered(&json!({ "values": texts, "has_more": has_more }))
+        }
+        Err(error) => failure(StatusCode::INTERNAL_SERVER_ERROR, &with_sources(&error)),
+    }
+}
+
+fn window(from_ns: i64, to_ns: i64) -> Result<Window, String> {
+    Window::new(from_ns, to_ns)
+        .map_err(|e| format!("{e}; give from_ns and to_ns, in nanoseconds since 1970"))
+}
+
+fn query(text: Option<&str>) -> Result<Option<Query>, String> {
+    let parse =
+        |text| Query::parse(text).map_err(|e| format!("where cannot be used\n{}", e.render(text)));
+    text.map(parse).transpose()
+}
+
+fn answered(body: &serde_json::Value) -> Response {
+    ([(CONTENT_TYPE, "application/json")], body.to_string()).into_response()
 }
 
 fn with_sources(error: &dyn std::error::Error) -> String {

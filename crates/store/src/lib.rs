@@ -1,6 +1,7 @@
 //! The span store: spans are durable in a write-ahead log before they are acknowledged, visible in the head at once, and
 //! then moved into immutable Parquet segments, sorted by trace.
 
+mod complete;
 mod gather;
 mod head;
 mod keeper;
@@ -16,9 +17,10 @@ mod settings;
 mod store;
 mod view;
 
+pub use complete::{Ask, Counted, Offer};
 pub use keeper::KeepError;
 pub use manifest::ManifestError;
-pub use read::{ReadError, Reading};
+pub use read::{Counts, ReadError, Reading, Wanted, once};
 pub use readings::Readings;
 pub use recovery::Recovery;
 pub use request::{AppendError, Appended, Encoding, Request};

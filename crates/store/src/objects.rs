@@ -1,18 +1,23 @@
 //! Objects by name: in a local folder, or on storage that speaks S3.
 
+use std::ops::Range;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path as LocalPath, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::TryStreamExt;
+use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload};
 
 use crate::log::sync_folder;
+use crate::segment::Scans;
 
 /// The folder of what was moved out of the way.
 pub(crate) const ASIDE: &str = "aside";
+/// Requests to remote storage on their way at a time.
+const GETS_AT_ONCE: usize = 64;
 
 /// The objects of a store. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -20,6 +25,7 @@ pub(crate) struct Objects {
     store: Arc<dyn ObjectStore>,
     /// The folder, where they are in one: what is put there must be synced.
     folder: Option<PathBuf>,
+    scans: Arc<Scans>,
 }
 
 impl Objects {
@@ -38,10 +44,17 @@ impl Objects {
                 }
             }
         }
+        let store: Arc<dyn ObjectStore> = Arc::new(LocalFileSystem::new_with_prefix(&folder)?);
         Ok(Self {
-            store: Arc::new(LocalFileSystem::new_with_prefix(&folder)?),
+            scans: Arc::new(Scans::new(Arc::clone(&store))),
+            store,
             folder: Some(folder),
         })
+    }
+
+    /// What scans of segments share.
+    pub(crate) fn scans(&self) -> &Scans {
+        &self.scans
     }
 
     pub(crate) fn store(&self) -> Arc<dyn ObjectStore> {
@@ -61,9 +74,7 @@ impl Objects {
         let Some(folder) = &self.folder else {
             return Ok(());
         };
-        let local = path
-            .parts()
-            .fold(folder.clone(), |at, part| at.join(part.as_ref()));
+        let local = local_path(folder, path);
         let sync = || {
             std::fs::File::open(&local)?.sync_all()?;
             sync_folder(local.parent().unwrap_or(folder))?;
@@ -74,6 +85,35 @@ impl Objects {
 
     pub(crate) async fn get(&self, path: &Path) -> object_store::Result<Bytes> {
         self.store.get(path).await?.bytes().await
+    }
+
+    /// A few bytes of each of many objects, in the same order.
+    pub(crate) async fn get_each(
+        &self,
+        places: Vec<(Path, Range<u64>)>,
+    ) -> object_store::Result<Vec<Bytes>> {
+        let Some(folder) = self.folder.clone() else {
+            let gets = places
+                .into_iter()
+                .map(|(path, range)| async move { self.store.get_range(&path, range).await });
+            let gets = futures::stream::iter(gets).buffered(GETS_AT_ONCE);
+            return gets.try_collect().await;
+        };
+        // One thread after the other would take longer than the files do.
+        let read = move || {
+            let read = |(path, range): (Path, Range<u64>)| {
+                let local = local_path(&folder, &path);
+                let mut bytes = vec![0; (range.end - range.start) as usize];
+                std::fs::File::open(&local)
+                    .and_then(|file| file.read_exact_at(&mut bytes, range.start))
+                    .map_err(|e| failed(&local, e))?;
+                Ok(Bytes::from(bytes))
+            };
+            places.into_iter().map(read).collect()
+        };
+        tokio::task::spawn_blocking(read)
+            .await
+            .map_err(|source| object_store::Error::JoinError { source })?
     }
 
     /// Names and sizes of the objects in a folder, in order of their names.
@@ -101,6 +141,11 @@ impl Objects {
             result => result,
         }
     }
+}
+
+fn local_path(folder: &LocalPath, path: &Path) -> PathBuf {
+    let parts = path.parts();
+    parts.fold(folder.to_owned(), |at, part| at.join(part.as_ref()))
 }
 
 fn failed(path: &LocalPath, source: std::io::Error) -> object_store::Error {

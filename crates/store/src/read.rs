@@ -1,44 +1,147 @@
-//! Reads whole traces: every span of every trace whose id is in a range, from segments and head.
+//! Reads whole traces: first the ids of the traces that a query touches, then every span of these, part by part.
+//!
+//! A part is a range of trace ids, so that no trace is in two of them and memory is bounded by their size, whatever the
+//! window. Parts do not depend on each other: they are read on all cores.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use foldhash::fast::RandomState;
-use futures::TryStreamExt;
+use futures::TryStreamExt as _;
 use hashbrown::HashSet;
 use parquet::errors::ParquetError;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
-use tracediff_core::model::{SpanBatch, TraceId, Window};
+use tracediff_core::model::{Projection, SpanBatch, TraceId, Window};
+use tracediff_core::query::{Matcher, Query};
 
 use crate::keeper::now_ns;
-use crate::segment::{Ids, Segment};
+use crate::segment::{Ids, Segment, Sought, may_hold};
 use crate::store::Store;
 
 /// Why spans cannot be read.
 #[derive(Debug, Error)]
-#[error("segment {segment} cannot be read")]
-pub struct ReadError {
-    /// The segment's number.
-    pub segment: u64,
-    /// Why.
-    #[source]
-    pub source: ParquetError,
+pub enum ReadError {
+    /// A segment.
+    #[error("segment {segment} cannot be read")]
+    Segment {
+        /// The segment's number.
+        segment: u64,
+        /// Why.
+        #[source]
+        source: ParquetError,
+    },
+    /// A thread to read on cannot be had.
+    #[error("the spans cannot be read on all cores")]
+    Threads(#[source] std::io::Error),
+}
+
+pub(crate) fn failed(segment: &Segment) -> impl Fn(ParquetError) -> ReadError {
+    let segment = segment.meta.number;
+    move |source| ReadError::Segment { segment, source }
+}
+
+/// Which traces are read, and what of them.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// Traces with a span that starts in here and matches the query.
+    pub window: Window,
+    /// `None` where every span matches.
+    pub query: Option<Query>,
+    /// Of these traces, the spans that start in here. Wider than `window` where traces are to be whole.
+    pub around: Window,
+    /// The columns that are looked at. Of others nothing may be there; ids and starts always are.
+    pub projection: Projection,
+    /// About as many spans are looked at for a part.
+    pub part_spans: u64,
+}
+
+impl Wanted {
+    /// Everything of all spans that start in a window.
+    pub fn all(window: Window, part_spans: u64) -> Self {
+        Self {
+            window,
+            query: None,
+            around: window,
+            projection: Projection::all(),
+            part_spans,
+        }
+    }
+}
+
+/// Ids of traces, in order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct TraceIds(Vec<u128>);
+
+impl TraceIds {
+    fn new(mut ids: Vec<u128>) -> Self {
+        ids.sort_unstable();
+        ids.dedup();
+        Self(ids)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn contains(&self, id: &u128) -> bool {
+        self.0.binary_search(id).is_ok()
+    }
+
+    /// Whether one of them is in a range.
+    pub(crate) fn any_in(&self, ids: RangeInclusive<u128>) -> bool {
+        let first = self.0.partition_point(|id| id < ids.start());
+        self.0.get(first).is_some_and(|id| id <= ids.end())
+    }
+}
+
+/// Spans, and of how many of them a query is true.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Spans that start in the window.
+    pub spans: u64,
+    /// Those that match.
+    pub matching: u64,
+    /// The traces that those are of.
+    pub traces: u64,
 }
 
 /// What the store held at one moment, in parts by trace id that are read one by one.
 #[derive(Debug)]
 pub struct Reading {
-    window: Window,
-    segments: Vec<std::sync::Arc<Segment>>,
+    wanted: Wanted,
+    matcher: Option<Matcher>,
+    segments: Vec<Arc<Segment>>,
     head: Vec<SpanBatch>,
     parts: Vec<Ids>,
 }
+
+/// A small part of what traces are put together from.
+const IDS: [&str; 3] = ["trace_id", "span_id", "start"];
 
 impl Store {
     /// All spans of a trace that have arrived, each once; empty where there is none.
     pub async fn trace(&self, id: TraceId) -> Result<Vec<SpanBatch>, ReadError> {
         let (segments, head) = self.view().snapshot();
-        let id = u128::from_be_bytes(id.0);
-        read_ids(&segments, &head, &(id..=id), |_| true).await
+        let segments = may_hold(&segments, self.objects(), &id)
+            .await
+            .map_err(|(segment, source)| ReadError::Segment { segment, source })?;
+        let number = u128::from_be_bytes(id.0);
+        let traces = Arc::new(TraceIds(vec![number]));
+        let sought = Sought {
+            window: None,
+            traces: Some(Arc::clone(&traces)),
+        };
+        let mut found = Vec::new();
+        for segment in segments {
+            let ids = number..=number;
+            found.extend(scan(&segment, &ids, &Projection::all(), &sought).await?);
+        }
+        let keeps = |batch: &SpanBatch, row| batch.trace_id(row) == id;
+        found.extend(head.iter().filter_map(|batch| kept(batch, keeps)));
+        Ok(once(found))
     }
 
     /// Earliest and latest start of a span, in nanoseconds since the epoch; `None` where there is no span. Starts in the
@@ -57,32 +160,65 @@ impl Store {
         Some((first, last.min(now_ns().max(first))))
     }
 
-    /// Spans that start in a window, to be read in parts of about `part_spans` spans, each of whole traces. A window that
-    /// is to hold whole traces must have a margin.
-    pub async fn read(&self, window: Window, part_spans: u64) -> Result<Reading, ReadError> {
-        let (segments, head) = self.view().snapshot();
-        let overlaps = |segment: &std::sync::Arc<Segment>| {
-            segment.meta.first_start_ns < window.to_ns()
-                && segment.meta.last_start_ns >= window.from_ns()
+    /// How many spans start in a window, how many of these match, and of how many traces they are. Spans that were sent
+    /// again count once.
+    pub async fn count(&self, query: Option<Query>, window: Window) -> Result<Counts, ReadError> {
+        const PART_SPANS: u64 = 1_000_000;
+        let matcher = query.as_ref().map(Matcher::new);
+        let projection = matcher
+            .as_ref()
+            .map_or_else(Projection::default, Matcher::projection);
+        let reading = self
+            .read(Wanted {
+                projection,
+                ..Wanted::all(window, PART_SPANS)
+            })
+            .await?;
+        let count = move |batches: Vec<SpanBatch>| {
+            let mut counts = Counts::default();
+            let mut traces: HashSet<u128, RandomState> = HashSet::default();
+            for batch in once(batches) {
+                counts.spans += batch.len() as u64;
+                let matching: Vec<usize> = match &matcher {
+                    Some(matcher) => matcher.matching_rows(&batch).set_indices().collect(),
+                    None => (0..batch.len()).collect(),
+                };
+                counts.matching += matching.len() as u64;
+                traces.extend(matching.iter().map(|row| trace_number(&batch, *row)));
+            }
+            counts.traces = traces.len() as u64;
+            counts
         };
+        let count = move || reading.on_all_cores(count);
+        let parts = tokio::task::spawn_blocking(count)
+            .await
+            .map_err(|e| ReadError::Threads(e.into()))??;
+        Ok(parts.into_iter().fold(Counts::default(), |a, b| Counts {
+            spans: a.spans + b.spans,
+            matching: a.matching + b.matching,
+            traces: a.traces + b.traces,
+        }))
+    }
+
+    /// Traces, to be read in parts.
+    pub async fn read(&self, wanted: Wanted) -> Result<Reading, ReadError> {
+        let (segments, head) = self.view().snapshot();
+        let overlaps = |segment: &Arc<Segment>| segment.overlaps(wanted.around);
         let segments: Vec<_> = segments.into_iter().filter(overlaps).collect();
         let mut spans: u64 = head.iter().map(|batch| batch.len() as u64).sum();
         // Ids that stand for about as many spans each.
         let mut ids = BTreeSet::new();
         for batch in &head {
             let rows = (0..batch.len()).step_by(8_192);
-            ids.extend(rows.map(|row| u128::from_be_bytes(batch.trace_id(row).0)));
+            ids.extend(rows.map(|row| trace_number(batch, row)));
         }
         for segment in &segments {
             spans += segment.meta.spans;
-            let failed = |source| ReadError {
-                segment: segment.meta.number,
-                source,
-            };
-            ids.extend(segment.page_ids().await.map_err(failed)?);
+            let known = segment.known().await.map_err(failed(segment))?;
+            ids.extend(known.page_ids());
         }
         let count = spans
-            .div_ceil(part_spans.max(1))
+            .div_ceil(wanted.part_spans.max(1))
             .clamp(1, ids.len().max(1) as u64) as usize;
         let ids: Vec<u128> = ids.into_iter().collect();
         let bounds: BTreeSet<u128> = (1..count)
@@ -98,7 +234,8 @@ impl Store {
         }
         parts.push(first..=u128::MAX);
         Ok(Reading {
-            window,
+            matcher: wanted.query.as_ref().map(Matcher::new),
+            wanted,
             segments,
             head,
             parts,
@@ -112,63 +249,196 @@ impl Reading {
         self.parts.len()
     }
 
-    /// The spans of one part. No trace is in two parts.
+    /// The spans of one part. No trace is in two parts. A span that was sent again may be there twice.
     pub async fn part(&self, number: usize) -> Result<Vec<SpanBatch>, ReadError> {
-        let window = self.window;
-        let is_inside = |start_ns: i64| window.contains(start_ns);
-        read_ids(&self.segments, &self.head, &self.parts[number], is_inside).await
+        let ids = &self.parts[number];
+        let traces = match &self.matcher {
+            None if self.wanted.window == self.wanted.around => None,
+            matcher => {
+                let touched = self.touched(ids, matcher.as_ref()).await?;
+                if touched.len() == 0 {
+                    return Ok(Vec::new());
+                }
+                Some(Arc::new(touched))
+            }
+        };
+        let around = self.wanted.around;
+        let sought = Sought {
+            window: Some(around),
+            traces: traces.clone(),
+        };
+        let projection = self.wanted.projection.clone().with_core(&IDS);
+        let mut found = Vec::new();
+        for segment in &self.segments {
+            found.extend(scan(segment, ids, &projection, &sought).await?);
+        }
+        let keeps = |batch: &SpanBatch, row| {
+            let id = trace_number(batch, row);
+            ids.contains(&id)
+                && around.contains(batch.start_ns(row))
+                && traces.as_ref().is_none_or(|traces| traces.contains(&id))
+        };
+        found.extend(self.head.iter().filter_map(|batch| kept(batch, keeps)));
+        Ok(found)
+    }
+
+    /// The traces with ids in this range that have a matching span in the window.
+    async fn touched(&self, ids: &Ids, matcher: Option<&Matcher>) -> Result<TraceIds, ReadError> {
+        let window = self.wanted.window;
+        let projection = matcher
+            .map_or_else(Projection::default, Matcher::projection)
+            .with_core(&["trace_id"]);
+        let sought = Sought {
+            window: Some(window),
+            traces: None,
+        };
+        let mut touched: Vec<u128> = Vec::new();
+        let mut add = |batch: &SpanBatch, is_inside: &dyn Fn(usize) -> bool| {
+            let rows: &mut dyn Iterator<Item = usize> = match matcher {
+                Some(matcher) => {
+                    let rows: Vec<usize> = matcher.matching_rows(batch).set_indices().collect();
+                    &mut rows.into_iter()
+                }
+                None => &mut (0..batch.len()),
+            };
+            for row in rows.filter(|row| is_inside(*row)) {
+                let id = trace_number(batch, row);
+                if touched.last() != Some(&id) {
+                    touched.push(id);
+                }
+            }
+        };
+        for segment in &self.segments {
+            if !segment.overlaps(window) {
+                continue;
+            }
+            for batch in scan(segment, ids, &projection, &sought).await? {
+                add(&batch, &|_| true);
+            }
+        }
+        for batch in &self.head {
+            add(batch, &|row| {
+                window.contains(batch.start_ns(row)) && ids.contains(&trace_number(batch, row))
+            });
+        }
+        Ok(TraceIds::new(touched))
+    }
+
+    /// What comes of the spans of every part, worked on by all cores; in order of the parts. Blocks, so it must not be
+    /// called from asynchronous code.
+    pub fn on_all_cores<T: Send>(
+        &self,
+        work: impl Fn(Vec<SpanBatch>) -> T + Sync,
+    ) -> Result<Vec<T>, ReadError> {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let (next, has_failed) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let done: Mutex<Vec<(usize, T)>> = Mutex::new(Vec::new());
+        let run = || -> Result<(), ReadError> {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .build()
+                .map_err(ReadError::Threads)?;
+            while !has_failed.load(Ordering::Relaxed) {
+                let part = next.fetch_add(1, Ordering::Relaxed);
+                if part >= self.parts() {
+                    break;
+                }
+                let spans = runtime.block_on(self.part(part)).inspect_err(|_| {
+                    has_failed.store(true, Ordering::Relaxed);
+                })?;
+                let result = work(spans);
+                done.lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push((part, result));
+            }
+            Ok(())
+        };
+        std::thread::scope(|scope| {
+            let others: Vec<_> = (1..threads.min(self.parts()))
+                .map(|_| scope.spawn(run))
+                .collect();
+            let mut result = run();
+            for other in others {
+                match other.join() {
+                    Ok(other) => result = result.and(other),
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+            }
+            result
+        })?;
+        let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+        done.sort_by_key(|(part, _)| *part);
+        Ok(done.into_iter().map(|(_, result)| result).collect())
     }
 }
 
-async fn read_ids(
-    segments: &[std::sync::Arc<Segment>],
-    head: &[SpanBatch],
+fn trace_number(batch: &SpanBatch, row: usize) -> u128 {
+    u128::from_be_bytes(batch.trace_id(row).0)
+}
+
+/// What a segment holds of the traces in a range of ids.
+async fn scan(
+    segment: &Segment,
     ids: &Ids,
-    is_inside: impl Fn(i64) -> bool,
+    projection: &Projection,
+    sought: &Sought,
 ) -> Result<Vec<SpanBatch>, ReadError> {
+    let failed = failed(segment);
+    let known = segment.known().await.map_err(&failed)?;
+    let rows = known.rows_of(ids, sought.traces.as_deref());
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let batches = segment.scan(rows.into_iter(), projection, sought).await;
+    let mut batches = batches.map_err(&failed)?;
     let mut found = Vec::new();
-    let mut add = |batch: SpanBatch| {
-        let keeps = |row: usize| {
-            ids.contains(&u128::from_be_bytes(batch.trace_id(row).0))
-                && is_inside(batch.start_ns(row))
-        };
-        let keep: Vec<bool> = (0..batch.len()).map(keeps).collect();
-        if keep.iter().all(|keep| *keep) {
+    while let Some(batch) = batches.try_next().await.map_err(&failed)? {
+        // Rows are in order of their ids: those out of the range are at the ends.
+        let first = first_row(&batch, |id| id >= *ids.start());
+        let end = first_row(&batch, |id| id > *ids.end());
+        if (first, end) == (0, batch.len()) {
             found.extend((!batch.is_empty()).then_some(batch));
-        } else if keep.contains(&true) {
-            found.push(batch.filter(&keep));
-        }
-    };
-    for segment in segments {
-        let failed = |source| ReadError {
-            segment: segment.meta.number,
-            source,
-        };
-        let mut batches = segment.spans(ids).await.map_err(failed)?;
-        while let Some(batch) = batches.try_next().await.map_err(failed)? {
-            add(batch);
+        } else if first < end {
+            found.push(batch.slice(first, end - first));
         }
     }
-    head.iter().cloned().for_each(add);
-    Ok(once(found))
+    Ok(found)
+}
+
+/// The first row whose trace id is so, where all behind it are so, too.
+fn first_row(batch: &SpanBatch, is_so: impl Fn(u128) -> bool) -> usize {
+    let (mut low, mut high) = (0, batch.len());
+    while low < high {
+        let middle = usize::midpoint(low, high);
+        if is_so(trace_number(batch, middle)) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    low
+}
+
+/// The rows that are kept; `None` where there are none.
+fn kept(batch: &SpanBatch, keeps: impl Fn(&SpanBatch, usize) -> bool) -> Option<SpanBatch> {
+    let keep: Vec<bool> = (0..batch.len()).map(|row| keeps(batch, row)).collect();
+    if keep.iter().all(|keep| *keep) {
+        return (!batch.is_empty()).then(|| batch.clone());
+    }
+    keep.contains(&true).then(|| batch.filter(&keep))
 }
 
 /// The same spans, each once: what was sent again may be in two segments that are not merged yet, or in one request.
-fn once(batches: Vec<SpanBatch>) -> Vec<SpanBatch> {
+pub fn once(batches: Vec<SpanBatch>) -> Vec<SpanBatch> {
     // Seeded, so that nobody can choose ids that all fall into one place.
     let mut seen: HashSet<(u128, u64), RandomState> = HashSet::default();
     let unseen = |batch: SpanBatch| {
         let keep: Vec<bool> = (0..batch.len())
             .map(|row| {
-                let trace = u128::from_be_bytes(batch.trace_id(row).0);
-                seen.insert((trace, u64::from_be_bytes(batch.span_id(row).0)))
+                let span = u64::from_be_bytes(batch.span_id(row).0);
+                seen.insert((trace_number(&batch, row), span))
             })
             .collect();
-        if keep.iter().all(|keep| *keep) {
-            Some(batch)
-        } else {
-            keep.contains(&true).then(|| batch.filter(&keep))
-        }
+        kept(&batch, |_, row| keep[row])
     };
     batches.into_iter().filter_map(unseen).collect()
 }

@@ -61,6 +61,7 @@ pub enum OpenError {
 struct Inner {
     settings: Settings,
     view: Arc<View>,
+    objects: Objects,
     log: LogWriter,
     wake: Arc<Notify>,
     wake_merger: Arc<Notify>,
@@ -134,7 +135,7 @@ impl Store {
         }));
         let keeper = Keeper {
             settings: settings.clone(),
-            objects,
+            objects: objects.clone(),
             log: files.clone(),
             view: Arc::clone(&view),
             wake: Arc::new(Notify::new()),
@@ -152,6 +153,7 @@ impl Store {
         let inner = Inner {
             settings,
             view,
+            objects,
             log,
             wake: Arc::clone(&keeper.wake),
             wake_merger: Arc::clone(&keeper.wake_merger),
@@ -225,6 +227,10 @@ impl Store {
 
     pub(crate) fn view(&self) -> &View {
         &self.0.view
+    }
+
+    pub(crate) fn objects(&self) -> &Objects {
+        &self.0.objects
     }
 
     /// Refuses further requests and moves what was accepted into segments. Blocks until that is done.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use tracediff_core::model::{TraceId, Window};
-use tracediff_store::{AppendError, Encoding, Request, Settings, Store};
+use tracediff_store::{AppendError, Encoding, Request, Settings, Store, Wanted};
 use tracediff_testkit::Traces;
 use tracediff_wire::encode_otlp_protobuf;
 
@@ -331,7 +331,7 @@ async fn old_segments_go_by_age_and_by_bytes() {
     let window = Window::new(0, i64::MAX).unwrap();
     assert_eq!(
         store
-            .read(window, 1)
+            .read(Wanted::all(window, 1))
             .await
             .unwrap()
             .part(0)

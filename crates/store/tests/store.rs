@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use tracediff_core::model::{SpanBatch, TraceId, Window};
-use tracediff_store::{AppendError, Encoding, Request, Settings, Store};
+use tracediff_store::{AppendError, Encoding, Request, Settings, Store, Wanted, once};
 use tracediff_testkit::{Traces, Value};
 use tracediff_wire::{encode_otlp_json, encode_otlp_protobuf};
 
@@ -53,10 +53,10 @@ fn counts(batches: &[SpanBatch]) -> Counts {
 
 async fn all(store: &Store, part_spans: u64) -> Counts {
     let window = Window::new(0, i64::MAX).unwrap();
-    let reading = store.read(window, part_spans).await.unwrap();
+    let reading = store.read(Wanted::all(window, part_spans)).await.unwrap();
     let mut batches = Vec::new();
     for number in 0..reading.parts() {
-        batches.extend(reading.part(number).await.unwrap());
+        batches.extend(once(reading.part(number).await.unwrap()));
     }
     counts(&batches)
 }
@@ -128,7 +128,7 @@ async fn parts_hold_whole_traces_and_all_of_them_once() {
         .await
         .unwrap();
     let window = Window::new(0, i64::MAX).unwrap();
-    let reading = store.read(window, 6_000).await.unwrap();
+    let reading = store.read(Wanted::all(window, 6_000)).await.unwrap();
     assert!(reading.parts() > 1, "{reading:?}");
     let mut seen = Counts::new();
     for number in 0..reading.parts() {

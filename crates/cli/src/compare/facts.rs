@@ -1,20 +1,23 @@
-//! Facts of one side: in one go where its spans fit in memory, in several passes over the files where they do not.
+//! Facts of one side: in one go where its spans fit in memory, in several passes over the files where they do not, and
+//! part by part where they are in a span store.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use anyhow::{Context as _, bail};
 use tracediff_core::explain::{Question, Testimony, WholeTrace, ask, whole_traces};
 use tracediff_core::facts::{Facts, Plan};
-use tracediff_core::model::{OccupiedTime, SpanBatch};
+use tracediff_core::model::{OccupiedTime, Projection, SpanBatch, Window};
 use tracediff_core::query::Query;
 use tracediff_core::snapshot::{Scope, Selection, Taken, TraceStarts, estimate_clocks, take_part};
 use tracediff_core::trace::{TraceIndex, in_part};
+use tracediff_store::Wanted;
 
 use super::input::Source;
 use super::memory::bytes_text;
 use super::reading::{EARLIEST_NS, Notes, Reading, read};
+use crate::stored::{OpenFolder, around};
 
 /// Spans below which one core does it.
 const SPANS_FOR_PARTS: usize = 100_000;
@@ -27,11 +30,21 @@ const OVERHEAD: f64 = 1.3;
 #[derive(Debug)]
 pub(crate) struct Survey {
     sources: Vec<Source>,
-    /// All spans; `None` where they did not fit.
-    batches: Option<Vec<SpanBatch>>,
+    spans: Spans,
     column_bytes: u64,
     pub(crate) time: OccupiedTime,
     pub(crate) notes: Notes,
+}
+
+/// Where the spans are when they are gone through.
+#[derive(Debug)]
+enum Spans {
+    /// In memory.
+    Held(Vec<SpanBatch>),
+    /// In the sources: they do not fit into memory at once.
+    InSources,
+    /// In a span store's folder, which gives them part by part.
+    Stored(Arc<OpenFolder>),
 }
 
 impl Survey {
@@ -39,6 +52,40 @@ impl Survey {
     pub(crate) fn sources(&self) -> &[Source] {
         &self.sources
     }
+}
+
+/// Looks at when the traces of a span store's folder began: of those that start in these windows.
+pub(crate) fn survey_stored(
+    folder: &Arc<OpenFolder>,
+    windows: &[Window],
+    limit_bytes: u64,
+) -> anyhow::Result<Survey> {
+    let mut time = OccupiedTime::default();
+    let mut notes = Notes::default();
+    for window in windows {
+        let wanted = Wanted {
+            projection: Projection::default().with_core(&["parent_span_id"]),
+            ..Wanted::all(*window, 0)
+        };
+        let reading = folder.read(wanted, limit_bytes)?;
+        let parts = reading.on_all_cores(|batches| {
+            let mut starts = TraceStarts::not_before(EARLIEST_NS);
+            batches.iter().for_each(|batch| starts.add(batch));
+            let spans: usize = batches.iter().map(SpanBatch::len).sum();
+            (starts.into_time(), spans as u64)
+        })?;
+        for (part, spans) in parts {
+            time.merge(&part);
+            notes.spans += spans;
+        }
+    }
+    Ok(Survey {
+        sources: Vec::new(),
+        spans: Spans::Stored(Arc::clone(folder)),
+        column_bytes: 0,
+        time,
+        notes,
+    })
 }
 
 /// Reads a side once: keeps its spans as long as they fit into `limit_bytes`, and when its traces began.
@@ -72,7 +119,7 @@ pub(crate) fn survey(
     })?;
     Ok(Survey {
         sources,
-        batches: kept,
+        spans: kept.map_or(Spans::InSources, Spans::Held),
         column_bytes,
         time: starts.into_time(),
         notes,
@@ -115,27 +162,48 @@ fn take_all(
     reading: Reading<'_>,
     limit_bytes: u64,
 ) -> anyhow::Result<Taken> {
-    let mut all: Option<Taken> = None;
-    in_passes(survey, reading, limit_bytes, &mut |batches, index| {
-        if all.is_none() {
-            // Each pass holds traces of all times, chosen by their ids: a sample as good as any.
-            plan.clocks = estimate_clocks(batches, index, &plan.slicing);
-        }
-        let (plan, selection) = (&*plan, filter.selection(batches));
-        let taken = on_all_cores(batches, |part, parts| {
-            take_part(batches, index, plan, &selection, part, parts)
-        });
-        for taken in taken {
-            match &mut all {
-                Some(all) => {
-                    all.facts.merge(&taken.facts)?;
-                    all.excluded_traces += taken.excluded_traces;
-                }
-                None => all = Some(taken),
-            }
-        }
-        Ok(())
+    // Of the first traces that are read: they are of all times, chosen by their ids, a sample as good as any.
+    let clocks = OnceLock::new();
+    let estimate = |batches: &[SpanBatch], index: &TraceIndex| {
+        clocks
+            .get_or_init(|| estimate_clocks(batches, index, &plan.slicing))
+            .clone()
+    };
+    let walk = Walk {
+        survey,
+        plan,
+        filter,
+        reading,
+        limit_bytes,
+    };
+    if let Spans::Stored(folder) = &survey.spans {
+        let batches = folder.part(&walk.stored(folder)?, 0)?;
+        estimate(&batches, &TraceIndex::build(&batches));
+    }
+    let prepare = |batches: &[SpanBatch], index: &TraceIndex| {
+        let clocks = estimate(batches, index);
+        (
+            Plan {
+                clocks,
+                ..plan.clone()
+            },
+            filter.selection(batches),
+        )
+    };
+    let taken = walk.traces(prepare, |batches, index, (plan, selection), part| {
+        take_part(batches, index, plan, selection, part.0, part.1)
     })?;
+    let mut all: Option<Taken> = None;
+    for taken in taken {
+        match &mut all {
+            Some(all) => {
+                all.facts.merge(&taken.facts)?;
+                all.excluded_traces += taken.excluded_traces;
+            }
+            None => all = Some(taken),
+        }
+    }
+    plan.clocks = clocks.into_inner().flatten();
     all.context("no part was taken")
 }
 
@@ -147,16 +215,19 @@ pub(crate) fn ask_all(
     (reading, limit_bytes): (Reading<'_>, u64),
     (questions, left_out): (&[Question], &BTreeSet<String>),
 ) -> anyhow::Result<Testimony> {
-    let mut all = Testimony::default();
-    in_passes(survey, reading, limit_bytes, &mut |batches, index| {
-        let selection = filter.selection(batches);
-        let heard = on_all_cores(batches, |part, parts| {
-            let part = (part, parts);
-            ask(batches, index, plan, &selection, questions, left_out, part)
-        });
-        heard.into_iter().for_each(|part| all.merge(part));
-        Ok(())
+    let walk = Walk {
+        survey,
+        plan,
+        filter,
+        reading,
+        limit_bytes,
+    };
+    let prepare = |batches: &[SpanBatch], _: &TraceIndex| filter.selection(batches);
+    let heard = walk.traces(prepare, |batches, index, selection, part| {
+        ask(batches, index, plan, selection, questions, left_out, part)
     })?;
+    let mut all = Testimony::default();
+    heard.into_iter().for_each(|part| all.merge(part));
     Ok(all)
 }
 
@@ -164,51 +235,123 @@ pub(crate) fn ask_all(
 pub(crate) fn fetch_all(
     survey: &Survey,
     plan: &Plan,
+    filter: &Filter,
     (reading, limit_bytes): (Reading<'_>, u64),
     ids: &[String],
     side: &'static str,
 ) -> anyhow::Result<BTreeMap<String, WholeTrace>> {
-    let mut all = BTreeMap::new();
-    in_passes(survey, reading, limit_bytes, &mut |batches, index| {
-        all.append(&mut whole_traces(batches, index, plan, ids, side));
-        Ok(())
+    let whole =
+        |batches: &[SpanBatch], index: &TraceIndex| whole_traces(batches, index, plan, ids, side);
+    if let Spans::Stored(folder) = &survey.spans {
+        let mut all = BTreeMap::new();
+        for id in ids {
+            let batches = folder.trace(id.parse()?)?;
+            all.append(&mut whole(&batches, &TraceIndex::build(&batches)));
+        }
+        return Ok(all);
+    }
+    let walk = Walk {
+        survey,
+        plan,
+        filter,
+        reading,
+        limit_bytes,
+    };
+    let found = walk.traces(whole, |_, _, found, (part, _)| match part {
+        0 => found.clone(),
+        _ => BTreeMap::new(),
     })?;
-    Ok(all)
+    Ok(found.into_iter().flatten().collect())
 }
 
-/// Hands out all spans of a side: at once where they fit in memory, else the spans of a part of the traces at a time.
-fn in_passes(
-    survey: &Survey,
-    reading: Reading<'_>,
+/// A walk through all traces of a side.
+struct Walk<'a> {
+    survey: &'a Survey,
+    plan: &'a Plan,
+    filter: &'a Filter,
+    reading: Reading<'a>,
     limit_bytes: u64,
-    each: &mut dyn FnMut(&[SpanBatch], &TraceIndex) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    if let Some(batches) = &survey.batches {
-        return each(batches, &TraceIndex::build(batches));
+}
+
+impl Walk<'_> {
+    /// What comes of every part of the traces, worked on by all cores; in order of the parts. `prepare` is called once for
+    /// the batches that several parts share.
+    fn traces<S: Sync, T: Send>(
+        &self,
+        prepare: impl Fn(&[SpanBatch], &TraceIndex) -> S + Sync,
+        work: impl Fn(&[SpanBatch], &TraceIndex, &S, (usize, usize)) -> T + Sync,
+    ) -> anyhow::Result<Vec<T>> {
+        let mut all = Vec::new();
+        let mut of_batches = |batches: &[SpanBatch]| {
+            let index = TraceIndex::build(batches);
+            let prepared = prepare(batches, &index);
+            all.extend(on_all_cores(batches, |part, parts| {
+                work(batches, &index, &prepared, (part, parts))
+            }));
+        };
+        match &self.survey.spans {
+            Spans::Held(batches) => of_batches(batches),
+            Spans::InSources => {
+                let passes = self.passes()?;
+                for pass in 0..passes {
+                    of_batches(&self.pass(pass, passes)?);
+                }
+            }
+            Spans::Stored(folder) => {
+                return Ok(self.stored(folder)?.on_all_cores(|batches| {
+                    let index = TraceIndex::build(&batches);
+                    let prepared = prepare(&batches, &index);
+                    work(&batches, &index, &prepared, (0, 1))
+                })?);
+            }
+        }
+        Ok(all)
     }
-    let parts = (survey.column_bytes as f64 * OVERHEAD / limit_bytes as f64).ceil() as u64;
-    let passes = parts.saturating_add(1);
-    const MOST_PASSES: u64 = 64;
-    if passes > MOST_PASSES {
-        bail!(
-            "the spans need {} of memory, which would take {passes} passes within {}; raise --memory-limit or compare \
-             shorter windows",
-            bytes_text((survey.column_bytes as f64 * OVERHEAD) as u64),
-            bytes_text(limit_bytes)
-        );
+
+    /// The side's traces in a span store.
+    fn stored(&self, folder: &OpenFolder) -> anyhow::Result<tracediff_store::Reading> {
+        let slices = self.plan.slicing.slices();
+        let (Some(first), Some(last)) = (slices.first(), slices.last()) else {
+            bail!("there is no time in which to look for traces");
+        };
+        let window = around(Window::new(first.from_ns(), last.to_ns())?)?;
+        let wanted = Wanted {
+            // The others are looked at when the traces are there.
+            query: self.filter.matching.last().cloned(),
+            projection: Projection::of_facts(),
+            ..Wanted::all(window, 0)
+        };
+        folder.read(wanted, self.limit_bytes)
     }
-    for pass in 0..passes {
+
+    /// How often the sources are read.
+    fn passes(&self) -> anyhow::Result<u64> {
+        let bytes = (self.survey.column_bytes as f64 * OVERHEAD) as u64;
+        let passes = bytes.div_ceil(self.limit_bytes).saturating_add(1);
+        const MOST_PASSES: u64 = 64;
+        if passes > MOST_PASSES {
+            bail!(
+                "the spans need {} of memory, which would take {passes} passes within {}; raise --memory-limit or \
+                 compare shorter windows",
+                bytes_text(bytes),
+                bytes_text(self.limit_bytes)
+            );
+        }
+        Ok(passes)
+    }
+
+    /// The spans of a part of the traces.
+    fn pass(&self, pass: u64, passes: u64) -> anyhow::Result<Vec<SpanBatch>> {
         let mut batches = Vec::new();
-        read(&survey.sources, reading, &mut |batch| {
+        read(&self.survey.sources, self.reading, &mut |batch| {
             let keep: Vec<bool> = (0..batch.len())
                 .map(|row| in_part(&batch.trace_id(row), pass, passes))
                 .collect();
             batches.push(batch.filter(&keep));
             Ok(())
         })?;
-        each(&batches, &TraceIndex::build(&batches))?;
+        Ok(batches)
     }
-    Ok(())
 }
 
 /// What comes of every part of the traces, worked on by all cores; in order of the parts.

@@ -10,12 +10,14 @@ use tracediff_core::model::{OccupiedTime, Slicing, Window, slice_length_ns};
 use tracediff_core::query::Query;
 use tracediff_core::snapshot::{Scope, Taken};
 
-use super::facts::{Filter, Survey, ask_all, fetch_all, is_empty, survey, take_facts};
+use super::facts::{
+    Filter, Survey, ask_all, fetch_all, is_empty, survey, survey_stored, take_facts,
+};
 use super::input::{Place, Source, expand};
 use super::reading::{Progress, Reading};
 use super::{memory, window};
 use crate::args::{CompareArgs, ScopeArg};
-use crate::stored::StoredTraces;
+use crate::stored::{StoredTraces, joined};
 
 /// Both sides' facts, and what was odd on the way to them.
 #[derive(Debug)]
@@ -76,7 +78,14 @@ impl SideTraces {
                 continue;
             }
             let plan = &self.plans[side];
-            let mut found = fetch_all(self.survey(side), plan, (reading, limit_bytes), ids, name)?;
+            let mut found = fetch_all(
+                self.survey(side),
+                plan,
+                &self.filters[side],
+                (reading, limit_bytes),
+                ids,
+                name,
+            )?;
             let traces = ids.iter().filter_map(|id| found.remove(id));
             diff.traces.extend(traces);
         }
@@ -217,19 +226,27 @@ fn read_shared(
     query: Option<Query>,
     limit_bytes: u64,
 ) -> anyhow::Result<Sides> {
-    let (sources, extent) = match &args.source {
+    let (sources, stored, extent) = match &args.source {
         Some(store) => {
-            let (sources, extent) = stored(store, args)?;
-            (sources, Some(extent))
+            let traces = StoredTraces::open(store)?;
+            let extent = traces.extent_ns()?;
+            let windows = windows(args, extent)?;
+            match traces.folder() {
+                Some(folder) => (Vec::new(), Some((folder.clone(), windows)), Some(extent)),
+                None => (sources(&traces, &windows)?, None, Some(extent)),
+            }
         }
         None => {
             let paths = [&args.paths[..], &args.baseline, &args.candidate].concat();
-            (expand(&paths)?, None)
+            (expand(&paths)?, None, None)
         }
     };
     let progress = Progress::new(&[&sources]);
     let reading = reading(args, limit_bytes, &progress);
-    let all = survey(sources, reading, limit_bytes)?;
+    let all = match stored {
+        Some((folder, windows)) => survey_stored(&folder, &joined(&windows)?, limit_bytes)?,
+        None => survey(sources, reading, limit_bytes)?,
+    };
     let mut warnings = all.notes.warnings("input");
     let of_data = all
         .time
@@ -310,10 +327,8 @@ fn read_shared(
     })
 }
 
-/// The spans of a store that the windows need, and when all of its spans start.
-fn stored(store: &str, args: &CompareArgs) -> anyhow::Result<(Vec<Source>, (i64, i64))> {
-    let traces = StoredTraces::open(store)?;
-    let extent = traces.extent_ns()?;
+/// The windows whose spans are needed of a store.
+fn windows(args: &CompareArgs, extent: (i64, i64)) -> anyhow::Result<Vec<Window>> {
     let texts = [&args.baseline_window, &args.candidate_window];
     let windows = texts
         .into_iter()
@@ -324,12 +339,17 @@ fn stored(store: &str, args: &CompareArgs) -> anyhow::Result<(Vec<Source>, (i64,
         // With --split both sides may be anywhere.
         windows.push(Window::new(extent.0, extent.1.saturating_add(1))?);
     }
+    Ok(windows)
+}
+
+/// What is asked of a server: all traces, because those that do not match tell when there was traffic, too.
+fn sources(traces: &StoredTraces, windows: &[Window]) -> anyhow::Result<Vec<Source>> {
     let source = |spans| Source {
         place: Place::Store(spans),
         is_from_folder: false,
     };
-    let sources = traces.around(&windows)?.into_iter().map(source);
-    Ok((sources.collect(), extent))
+    let sources = traces.around(windows)?.into_iter().map(source);
+    Ok(sources.collect())
 }
 
 /// The parts of a window around which data is: a window that reaches past the data is not empty time.

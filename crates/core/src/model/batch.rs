@@ -1,13 +1,16 @@
 //! `SpanBatch`: spans in memory, an Arrow record batch with a typed view over its columns.
 
+use std::sync::{Arc, LazyLock};
+
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, TimestampNanosecondType};
 use arrow_array::{
     Array, ArrayRef, BooleanArray, DictionaryArray, FixedSizeBinaryArray, Float64Array, Int32Array,
-    ListArray, RecordBatch, StringArray, StructArray, TimestampNanosecondArray, UInt8Array,
-    UInt64Array,
+    ListArray, RecordBatch, RecordBatchOptions, StringArray, StructArray, TimestampNanosecondArray,
+    UInt8Array, UInt64Array, make_array, new_null_array,
 };
 use arrow_buffer::NullBuffer;
+use arrow_schema::{DataType, Field, Schema};
 use arrow_select::dictionary::garbage_collect_dictionary;
 use arrow_select::filter::filter_record_batch;
 
@@ -173,6 +176,41 @@ impl TryFrom<RecordBatch> for SpanBatch {
     }
 }
 
+/// Rows of a batch as it is read, mostly.
+const READY_ROWS: usize = 8_192;
+/// Core columns that say nothing, made once: to write zeros for every batch takes longer than to read a small column.
+static NOTHING: LazyLock<Vec<(Arc<Field>, ArrayRef)>> = LazyLock::new(|| {
+    let fields = core_fields().into_iter();
+    fields
+        .map(|field| {
+            let column = nothing(&field, READY_ROWS);
+            (Arc::new(field), column)
+        })
+        .collect()
+});
+
+/// A column of so many rows that says nothing.
+fn nothing(field: &Field, rows: usize) -> ArrayRef {
+    if field.is_nullable() {
+        return new_null_array(field.data_type(), rows);
+    }
+    if let DataType::Dictionary(..) = field.data_type() {
+        let codes = Int32Array::new(vec![0; rows].into(), None);
+        let empty = Arc::new(StringArray::from_iter_values([""]));
+        return Arc::new(DictionaryArray::new(codes, empty));
+    }
+    // What is null lies there as zeros.
+    let zeros = new_null_array(field.data_type(), rows).to_data();
+    #[expect(clippy::expect_used, reason = "zeros are a value of each type")]
+    make_array(
+        zeros
+            .into_builder()
+            .nulls(None)
+            .build()
+            .expect("a column of zeros"),
+    )
+}
+
 /// The name of a core column as a static text; empty for any other.
 fn core_name(name: &str) -> &'static str {
     const NAMES: [&str; 15] = [
@@ -196,6 +234,33 @@ fn core_name(name: &str) -> &'static str {
 }
 
 impl SpanBatch {
+    /// A batch of columns of which some were left out: these read as if spans had nothing there, ids and numbers as
+    /// zero, texts as empty.
+    pub fn from_some_columns(batch: &RecordBatch) -> Result<Self, SchemaError> {
+        let rows = batch.num_rows();
+        let (mut fields, mut columns) = (Vec::new(), Vec::new());
+        for (field, ready) in NOTHING.iter() {
+            columns.push(match batch.column_by_name(field.name()) {
+                Some(column) => ArrayRef::clone(column),
+                None if rows <= ready.len() => ready.slice(0, rows),
+                None => nothing(field, rows),
+            });
+            fields.push(Arc::clone(field));
+        }
+        let schema = batch.schema_ref();
+        for (field, column) in schema.fields().iter().zip(batch.columns()) {
+            if core_name(field.name()).is_empty() {
+                fields.push(Arc::clone(field));
+                columns.push(ArrayRef::clone(column));
+            }
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let schema = Arc::new(Schema::new(fields));
+        let batch = RecordBatch::try_new_with_options(schema, columns, &options)
+            .map_err(|e| SchemaError::Columns(e.to_string()))?;
+        Self::try_from(batch)
+    }
+
     /// The number of spans.
     pub fn len(&self) -> usize {
         self.record_batch.num_rows()
@@ -233,7 +298,7 @@ impl SpanBatch {
             let columns = batch.columns().iter().map(|column| {
                 let dictionary = column.as_dictionary_opt::<Int32Type>();
                 match dictionary.map(garbage_collect_dictionary) {
-                    Some(Ok(smaller)) => std::sync::Arc::new(smaller) as ArrayRef,
+                    Some(Ok(smaller)) => Arc::new(smaller) as ArrayRef,
                     Some(Err(_)) | None => column.clone(),
                 }
             });

@@ -6,6 +6,7 @@ mod columns;
 mod ids;
 mod interner;
 mod nested;
+mod projection;
 pub mod sampling;
 mod schema;
 pub mod semconv;
@@ -17,6 +18,7 @@ pub use builder::{
     MAX_REQUEST_BYTES, Mark, Oddities, SpanBatchBuilder, SpanCore, TooLarge, UNKNOWN_SERVICE,
 };
 pub use ids::{IdError, SpanId, TraceId};
-pub use schema::{EXCEPTION_TYPE, KIND_NAMES, SERVICE_NAME, SchemaError};
+pub use projection::Projection;
+pub use schema::{EXCEPTION_TYPE, KIND_NAMES, SERVICE_NAME, SchemaError, attribute_key};
 pub use value::{Attribute, Origin, ValueRef, ValueType, base64_text, double_text};
 pub use window::{EmptyWindow, OccupiedTime, RANGE_GAP_NS, Slicing, Window, slice_length_ns};

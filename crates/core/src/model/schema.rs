@@ -50,6 +50,9 @@ pub enum SchemaError {
     /// An attribute column whose metadata cannot be read.
     #[error("column `{0}` is no core column and has no `{KEY}`, `{ORIGIN}` and `{TYPE}` metadata")]
     Attribute(String),
+    /// Columns that do not make one batch.
+    #[error("the columns do not fit together: {0}")]
+    Columns(String),
     /// A code that points past its dictionary.
     #[error("column `{0}` has codes outside its dictionary")]
     Code(String),
@@ -87,6 +90,11 @@ pub(crate) fn attribute_field(key: &str, origin: Origin, value_type: ValueType) 
         (ORIGIN.to_owned(), origin.name().to_owned()),
         (TYPE.to_owned(), value_type.name().to_owned()),
     ]))
+}
+
+/// The key of an attribute column; `None` where the field is of another column.
+pub fn attribute_key(field: &Field) -> Option<&str> {
+    field.metadata().get(KEY).map(String::as_str)
 }
 
 /// Key, origin and type of an attribute column.

@@ -108,6 +108,17 @@ impl OccupiedTime {
         self.last_ns = Some(self.last_ns.map_or(start_ns, |t| t.max(start_ns)));
     }
 
+    /// Notes what the other noted.
+    pub fn merge(&mut self, other: &Self) {
+        self.seconds.extend(&other.seconds);
+        let both = |f: fn(i64, i64) -> i64, a: Option<i64>, b: Option<i64>| match (a, b) {
+            (Some(a), Some(b)) => Some(f(a, b)),
+            (a, b) => a.or(b),
+        };
+        self.first_ns = both(i64::min, self.first_ns, other.first_ns);
+        self.last_ns = both(i64::max, self.last_ns, other.last_ns);
+    }
+
     /// Whether nothing was noted.
     pub fn is_empty(&self) -> bool {
         self.seconds.is_empty()

@@ -8,7 +8,7 @@ use hashbrown::HashSet;
 use super::answers::{TextTest, attribute_rows, text_rows};
 use super::ast::{Clause, Comparison, Expr, Literal, Pattern, Query};
 use super::key::{Key, SpanKind, SpanStatus};
-use crate::model::{SpanBatch, SpanId, TraceId, semconv};
+use crate::model::{Projection, SpanBatch, SpanId, TraceId, semconv};
 
 /// A query made ready to run over many batches.
 #[derive(Debug)]
@@ -27,6 +27,11 @@ impl Matcher {
     /// A bit for every row of the batch: whether the span matches.
     pub fn matching_rows(&self, batch: &SpanBatch) -> BooleanBuffer {
         self.node.rows(batch)
+    }
+
+    /// The columns that it looks at.
+    pub fn projection(&self) -> Projection {
+        self.node.projection()
     }
 }
 
@@ -155,6 +160,23 @@ impl Node {
         }
     }
 
+    fn projection(&self) -> Projection {
+        match self {
+            Self::All(nodes) | Self::Any(nodes) => nodes
+                .iter()
+                .map(Self::projection)
+                .fold(Projection::default(), Projection::or),
+            Self::Not(node) => node.projection(),
+            Self::Field(field) => field.projection(),
+            Self::Attribute {
+                names, otherwise, ..
+            } => otherwise
+                .as_ref()
+                .map_or_else(Projection::default, Field::projection)
+                .with_attributes(names.iter().map(String::as_str)),
+        }
+    }
+
     fn negate(self) -> Self {
         match self {
             Self::Not(inner) => *inner,
@@ -237,6 +259,21 @@ impl Field {
             },
             _ => return None,
         })
+    }
+
+    fn projection(&self) -> Projection {
+        let column = match self {
+            Self::Always => return Projection::default(),
+            Self::Service(_) => "service",
+            Self::Operation(_) => "operation",
+            Self::TraceIdIn(_) | Self::TraceIdMatches(_) => "trace_id",
+            Self::SpanIdIn(_) | Self::SpanIdMatches(_) => "span_id",
+            Self::Kind(_) => "kind",
+            Self::Status(_) => "status",
+            Self::Root { .. } => "parent_span_id",
+            Self::Duration(..) => "duration",
+        };
+        Projection::default().with_core(&[column])
     }
 
     fn rows(&self, batch: &SpanBatch) -> BooleanBuffer {

@@ -1,6 +1,6 @@
 //! Reads spans of a segment by trace id: only the pages that can hold them.
 
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
@@ -11,15 +11,21 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, RowS
 use parquet::errors::ParquetError;
 use parquet::file::metadata::PageIndexPolicy;
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
+use parquet::file::statistics::Statistics;
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
 use tokio::sync::OnceCell;
-use tracediff_core::model::SpanBatch;
+use tracediff_core::model::{SpanBatch, Window, attribute_key};
 
 use super::file::SegmentFile;
+use super::filter::{FilterPlace, filter_places};
+use super::scan::Engine;
 use crate::manifest::SegmentMeta;
 use crate::objects::Objects;
+use crate::read::TraceIds;
 
 /// Rows of a batch that is read.
-const BATCH_ROWS: usize = 8_192;
+pub(super) const BATCH_ROWS: usize = 8_192;
 
 /// Trace ids in their order.
 pub(crate) type Ids = RangeInclusive<u128>;
@@ -32,16 +38,40 @@ pub(crate) const ALL_IDS: Ids = 0..=u128::MAX;
 pub(crate) struct Segment {
     pub(crate) meta: SegmentMeta,
     objects: Objects,
-    known: OnceCell<Known>,
+    /// Few bytes, so that they stay here, unlike the rest of the footer.
+    filters: OnceCell<Vec<FilterPlace>>,
 }
 
-/// What is known from the file's footer.
+/// What is known from a segment's footer.
 #[derive(Debug, Clone)]
-struct Known {
-    metadata: ArrowReaderMetadata,
+pub(crate) struct Known {
+    pub(super) metadata: ArrowReaderMetadata,
     /// The first trace id of every page of the trace ids' column, and the row where the page begins.
-    pages: Arc<Vec<(u128, usize)>>,
+    pages: Vec<(u128, usize)>,
     rows: usize,
+}
+
+/// Bytes of footers that are kept for the next look at their segments.
+const FOOTERS_BYTES: u64 = 64 << 20;
+
+/// Footers that were read lately, by segment number.
+#[derive(Debug)]
+pub(crate) struct Footers(Cache<u64, Arc<Known>, ByBytes>);
+
+#[derive(Debug, Clone)]
+struct ByBytes;
+
+impl Weighter<u64, Arc<Known>> for ByBytes {
+    fn weight(&self, _segment: &u64, known: &Arc<Known>) -> u64 {
+        known.metadata.metadata().memory_size() as u64 + size_of_val(&known.pages[..]) as u64
+    }
+}
+
+impl Default for Footers {
+    fn default() -> Self {
+        let most = FOOTERS_BYTES / (64 << 10);
+        Self(Cache::with_weighter(most as usize, FOOTERS_BYTES, ByBytes))
+    }
 }
 
 impl Segment {
@@ -49,11 +79,16 @@ impl Segment {
         Self {
             meta,
             objects,
-            known: OnceCell::new(),
+            filters: OnceCell::new(),
         }
     }
 
-    fn file(&self) -> SegmentFile {
+    /// Whether a span of it can start in a window.
+    pub(crate) fn overlaps(&self, window: Window) -> bool {
+        self.meta.first_start_ns < window.to_ns() && self.meta.last_start_ns >= window.from_ns()
+    }
+
+    pub(super) fn file(&self) -> SegmentFile {
         SegmentFile {
             store: self.objects.store(),
             path: self.meta.path(),
@@ -61,19 +96,24 @@ impl Segment {
         }
     }
 
-    async fn known(&self) -> Result<&Known, ParquetError> {
-        let load = || async {
+    pub(super) fn engine(&self) -> &Engine {
+        &self.objects.scans().engine
+    }
+
+    pub(crate) async fn known(&self) -> Result<Arc<Known>, ParquetError> {
+        let load = async {
             let options =
                 ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
             let metadata = ArrowReaderMetadata::load_async(&mut self.file(), options).await?;
             let (pages, rows) = pages(&metadata)?;
-            Ok(Known {
+            Ok(Arc::new(Known {
                 metadata,
-                pages: Arc::new(pages),
+                pages,
                 rows,
-            })
+            }))
         };
-        self.known.get_or_try_init(load).await
+        let footers = &self.objects.scans().footers.0;
+        footers.get_or_insert_async(&self.meta.number, load).await
     }
 
     /// The columns of its spans.
@@ -81,9 +121,10 @@ impl Segment {
         Ok(Arc::clone(self.known().await?.metadata.schema()))
     }
 
-    /// First trace ids of pages: about as many rows lie between any two neighbours.
-    pub(crate) async fn page_ids(&self) -> Result<impl Iterator<Item = u128>, ParquetError> {
-        Ok(self.known().await?.pages.iter().map(|(id, _)| *id))
+    /// Where its filters of trace ids are.
+    pub(crate) async fn filters(&self) -> Result<&[FilterPlace], ParquetError> {
+        let find = async || Ok(filter_places(self.known().await?.metadata.metadata()));
+        self.filters.get_or_try_init(find).await.map(Vec::as_slice)
     }
 
     /// Its spans of these traces in order, and of some of their neighbours.
@@ -92,25 +133,92 @@ impl Segment {
         ids: &Ids,
     ) -> Result<BoxStream<'static, Result<SpanBatch, ParquetError>>, ParquetError> {
         let known = self.known().await?;
-        let after = |id: u128| known.pages.partition_point(|(first, _)| *first <= id);
-        // A trace may begin on the page before the one that begins with it.
-        let first = known
-            .pages
-            .partition_point(|(first, _)| first < ids.start())
-            .saturating_sub(1);
-        let row = |page: usize| known.pages.get(page).map_or(known.rows, |(_, row)| *row);
-        let rows = row(first)..row(after(*ids.end()));
-        let builder =
-            ParquetRecordBatchStreamBuilder::new_with_metadata(self.file(), known.metadata.clone());
-        let selection = RowSelection::from_consecutive_ranges(std::iter::once(rows), known.rows);
-        let stream = builder
+        let rows = known.rows_of(ids, None).into_iter();
+        let rows = RowSelection::from_consecutive_ranges(rows, known.rows);
+        self.stream(&known, rows)
+    }
+
+    /// All columns of these rows.
+    pub(super) fn stream(
+        &self,
+        known: &Known,
+        rows: RowSelection,
+    ) -> Result<BoxStream<'static, Result<SpanBatch, ParquetError>>, ParquetError> {
+        let metadata = known.metadata.clone();
+        let stream = ParquetRecordBatchStreamBuilder::new_with_metadata(self.file(), metadata)
             .with_batch_size(BATCH_ROWS)
-            .with_row_selection(selection)
+            .with_row_selection(rows)
             .build()?;
         let batches = stream.and_then(async |batch| {
             SpanBatch::try_from(batch).map_err(|e| ParquetError::General(e.to_string()))
         });
         Ok(Box::pin(batches))
+    }
+}
+
+impl Known {
+    /// The number of rows.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// The key of every attribute column, and how many rows have a value there.
+    pub(crate) fn attribute_keys(&self) -> Vec<(String, u64)> {
+        let schema = self.metadata.schema();
+        let fields = schema.fields().iter().enumerate();
+        let keys = fields.filter_map(|(at, field)| Some((at, attribute_key(field)?)));
+        keys.map(|(at, key)| (key.to_owned(), self.values_of(at)))
+            .collect()
+    }
+
+    /// Whether some attribute has no column of its own.
+    pub(crate) fn has_other_attributes(&self) -> bool {
+        let at = self.metadata.schema().index_of("other_attributes");
+        at.is_ok_and(|at| self.values_of(at) > 0)
+    }
+
+    /// How many values a column has, by its statistics; all rows where these do not tell.
+    fn values_of(&self, field: usize) -> u64 {
+        let file = self.metadata.metadata();
+        let parquet = file.file_metadata().schema_descr();
+        let mut leaves = 0..parquet.num_columns();
+        let Some(leaf) = leaves.find(|leaf| parquet.get_column_root_idx(*leaf) == field) else {
+            return 0;
+        };
+        let columns = file.row_groups().iter().map(|group| group.column(leaf));
+        let values = columns.map(|column| {
+            let nulls = column.statistics().and_then(Statistics::null_count_opt);
+            (column.num_values() as u64).saturating_sub(nulls.unwrap_or(0))
+        });
+        values.sum()
+    }
+
+    /// First trace ids of pages: about as many rows lie between any two neighbours.
+    pub(crate) fn page_ids(&self) -> impl Iterator<Item = u128> {
+        self.pages.iter().map(|(id, _)| *id)
+    }
+
+    /// The rows of those pages that can hold a trace whose id is among these, of `traces` where there are some.
+    pub(crate) fn rows_of(&self, ids: &Ids, traces: Option<&TraceIds>) -> Vec<Range<usize>> {
+        // A trace may begin on the page before the one that begins with it.
+        let first = self
+            .pages
+            .partition_point(|(first, _)| first < ids.start())
+            .saturating_sub(1);
+        let end = self.pages.partition_point(|(first, _)| first <= ids.end());
+        let row = |page: usize| self.pages.get(page).map_or(self.rows, |(_, row)| *row);
+        let mut rows: Vec<Range<usize>> = Vec::new();
+        for page in first..end {
+            let last = self.pages.get(page + 1).map_or(u128::MAX, |(id, _)| *id);
+            if traces.is_some_and(|traces| !traces.any_in(self.pages[page].0..=last)) {
+                continue;
+            }
+            match rows.last_mut() {
+                Some(before) if before.end == row(page) => before.end = row(page + 1),
+                _ => rows.push(row(page)..row(page + 1)),
+            }
+        }
+        rows
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use crate::model::{SpanBatch, SpanBatchBuilder, SpanCore, SpanId, TraceId, ValueRef};
+use crate::model::{Projection, SpanBatch, SpanBatchBuilder, SpanCore, SpanId, TraceId, ValueRef};
 use crate::query::{Matcher, Query};
 
 const MS: u64 = 1_000_000;
@@ -71,10 +71,25 @@ static SPANS: LazyLock<SpanBatch> = LazyLock::new(|| {
     builder.finish().remove(0)
 });
 
+/// The spans, with some columns only.
+fn columns(projection: &Projection) -> SpanBatch {
+    let all = SPANS.record_batch();
+    let schema = all.schema();
+    let fields = schema.fields().iter().enumerate();
+    let wanted: Vec<usize> = fields
+        .filter(|(_, field)| projection.contains(field))
+        .map(|(at, _)| at)
+        .collect();
+    SpanBatch::from_some_columns(&all.project(&wanted).unwrap()).unwrap()
+}
+
 fn check(query: &str, expected: &[usize]) {
     let parsed = Query::parse(query).unwrap_or_else(|error| panic!("{}", error.render(query)));
-    let rows = Matcher::new(&parsed).matching_rows(&SPANS);
+    let matcher = Matcher::new(&parsed);
+    let rows = matcher.matching_rows(&SPANS);
     assert_eq!(rows.set_indices().collect::<Vec<_>>(), expected, "{query}");
+    let of_its_columns = matcher.matching_rows(&columns(&matcher.projection()));
+    assert_eq!(rows, of_its_columns, "{query}, of the columns it looks at");
 }
 
 #[test]
