@@ -9,7 +9,6 @@ use parquet::errors::ParquetError;
 use thiserror::Error;
 use tracediff_core::model::{SpanBatch, TraceId, Window};
 
-use crate::keeper::now_ns;
 use crate::segment::{Ids, Segment};
 use crate::store::Store;
 
@@ -44,17 +43,7 @@ impl Store {
     /// Earliest and latest start of a span, in nanoseconds since the epoch; `None` where there is no span. Starts in the
     /// future are not believed: they would be the end of all data for as long as they are kept.
     pub fn extent_ns(&self) -> Option<(i64, i64)> {
-        let (segments, head) = self.view().snapshot();
-        let of_segments = segments
-            .iter()
-            .map(|segment| (segment.meta.first_start_ns, segment.meta.last_believed_ns()));
-        let of_head = head.iter().flat_map(|batch| {
-            (0..batch.len()).map(|row| (batch.start_ns(row), batch.start_ns(row)))
-        });
-        let (first, last) = of_segments
-            .chain(of_head)
-            .reduce(|(first, last), (a, b)| (first.min(a), last.max(b)))?;
-        Some((first, last.min(now_ns().max(first))))
+        self.view().read().extent_ns()
     }
 
     /// Spans that start in a window, to be read in parts of about `part_spans` spans, each of whole traces. A window that

@@ -70,6 +70,7 @@ fn replay_record(generation: &Generation, record: &Record<'_>) -> Result<Decoded
     let plain = zstd::bulk::decompress(record.zstd, record.plain_bytes)
         .map_err(|e| format!("a record cannot be decompressed: {e}"))?;
     generation
-        .decode(record.encoding, &plain)
+        // What was accepted once is taken, whatever was allowed then.
+        .decode(record.encoding, &plain, usize::MAX)
         .map_err(|e| format!("a record cannot be decoded: {e}"))
 }

@@ -27,6 +27,9 @@ use crate::view::{Parts, View};
 
 /// How hard the log compresses what producers did not: the log is short-lived, so speed counts.
 const LOG_LEVEL: i32 = -3;
+/// Bytes that the columns of any request may take in memory, and how many more for each byte of it.
+const COLUMN_BYTES: usize = 64 << 20;
+const COLUMN_BYTES_PER_BYTE: usize = 2;
 /// What a refused producer is asked to wait.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -179,7 +182,7 @@ impl Store {
                 add(&counters.spans, appended.spans);
                 add(&counters.rejected_spans, appended.rejected);
             }
-            Err(AppendError::Malformed(_)) => {}
+            Err(AppendError::Malformed(_) | AppendError::TooLarge(_)) => {}
             Err(AppendError::Busy { .. } | AppendError::Unavailable { .. }) => {
                 add(&counters.refused_requests, 1);
             }
@@ -289,8 +292,11 @@ impl Inner {
         let (decoded, durable, is_full) = {
             // While this is held the generation stays open, and its part of the log too.
             let parts = self.view.read();
-            let decoded = parts.open.decode(request.encoding, request.bytes);
-            let decoded: Decoded = decoded.map_err(AppendError::Malformed)?;
+            let limit_bytes = column_bytes(request.bytes.len());
+            let decoded: Decoded =
+                parts
+                    .open
+                    .decode(request.encoding, request.bytes, limit_bytes)?;
             let record = Record {
                 encoding: request.encoding,
                 zstd,
@@ -374,6 +380,12 @@ impl Drop for Inner {
     fn drop(&mut self) {
         self.close();
     }
+}
+
+/// What the columns of a request of this many bytes may take in memory. Spans of real producers take about as much there
+/// as they do in a request, and less; only a request that was made for it takes thousands of times as much.
+fn column_bytes(request_bytes: usize) -> usize {
+    COLUMN_BYTES.saturating_add(request_bytes.saturating_mul(COLUMN_BYTES_PER_BYTE))
 }
 
 fn compress(bytes: &[u8]) -> io::Result<Vec<u8>> {
