@@ -15,7 +15,7 @@ use tracediff_wire::Decoded;
 
 use crate::head::Generation;
 use crate::keeper::{KeepError, Keeper};
-use crate::log::{LogError, LogFiles, LogWriter, Record, sync_folder};
+use crate::log::{LOG, LogError, LogFiles, LogWriter, Record, sync_folder};
 use crate::manifest::{Manifest, ManifestError};
 use crate::objects::Objects;
 use crate::readings::{Counters, Readings};
@@ -108,7 +108,7 @@ impl Store {
             Err(std::fs::TryLockError::WouldBlock) => return Err(OpenError::InUse(folder)),
             Err(std::fs::TryLockError::Error(e)) => return Err(cannot_use(e)),
         }
-        let files = LogFiles::open(&folder.join("log")).map_err(cannot_use)?;
+        let files = LogFiles::open(&folder.join(LOG)).map_err(cannot_use)?;
         let objects = Objects::local(&folder.join("data"))?;
         // What was made here must be there after a power loss, too.
         for folder in [Some(folder.as_path()), folder.parent()]
@@ -122,8 +122,8 @@ impl Store {
             };
             sync_folder(folder).map_err(cannot_use)?;
         }
-        let has_log = !files.generations().map_err(cannot_use)?.is_empty();
-        let (manifest, damage) = Manifest::open(&objects, has_log).await?;
+        let generations = files.generations().map_err(cannot_use)?;
+        let (manifest, damage) = Manifest::open(&objects, &generations).await?;
         let shards = std::thread::available_parallelism().map_or(1, usize::from);
         let next_segment = manifest.next_segment;
         let segments = manifest.segments.iter();
@@ -147,6 +147,7 @@ impl Store {
             next_segment: AtomicU64::new(next_segment),
             changing: tokio::sync::Mutex::default(),
             unpublished: tokio::sync::Mutex::default(),
+            void_manifests: std::sync::Mutex::default(),
         };
         keeper.look_for_room();
         let mut recovery = replay(&keeper, &files, &cannot_use).await?;

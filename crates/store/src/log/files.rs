@@ -5,6 +5,10 @@ use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::record::FILE_HEADER;
+use crate::objects::ASIDE;
+
+/// The folder's name, and that of the folder in it where damaged files are kept.
+pub(crate) const LOG: &str = "log";
 
 /// The folder. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -62,6 +66,28 @@ impl LogFiles {
     /// All bytes of a file.
     pub(crate) fn read(&self, generation: u64) -> io::Result<Vec<u8>> {
         fs::read(self.path(generation))
+    }
+
+    /// Keeps a file that is damaged, and what it held, beside the log: under the name that is given back. It stays in the
+    /// log too.
+    pub(crate) fn set_aside(&self, generation: u64) -> io::Result<PathBuf> {
+        let folder = self.folder.join(ASIDE);
+        fs::create_dir_all(&folder)?;
+        let path = self.path(generation);
+        let name = path.file_name().unwrap_or(path.as_os_str());
+        let aside = folder.join(name);
+        // Another name for the same bytes takes no room on a disk that may be full.
+        match fs::hard_link(&path, &aside) {
+            Ok(()) => {}
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(_) => {
+                fs::copy(&path, &aside)?;
+                File::open(&aside)?.sync_all()?;
+            }
+        }
+        sync_folder(&folder)?;
+        sync_folder(&self.folder)?;
+        Ok(Path::new(LOG).join(ASIDE).join(name))
     }
 
     /// Removes the file of a generation; that there is none is no error.
