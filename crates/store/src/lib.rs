@@ -7,6 +7,7 @@ mod keeper;
 mod log;
 mod manifest;
 mod objects;
+mod place;
 mod read;
 mod readings;
 mod recovery;
@@ -18,6 +19,7 @@ mod view;
 
 pub use keeper::KeepError;
 pub use manifest::ManifestError;
+pub use place::PlaceError;
 pub use read::{ReadError, Reading};
 pub use readings::Readings;
 pub use recovery::Recovery;

@@ -1,18 +1,34 @@
 //! Objects by name: in a local folder, or on storage that speaks S3.
 
+use std::io;
 use std::path::{Path as LocalPath, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::TryStreamExt;
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::client::SpawnedReqwestConnector;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload};
+use object_store::prefix::PrefixStore;
+use object_store::{
+    BackoffConfig, ClientConfigKey, ObjectStore, ObjectStoreExt, PutMode, PutPayload, RetryConfig,
+};
+use tokio::runtime::Runtime;
 
 use crate::log::sync_folder;
 
 /// The folder of what was moved out of the way.
 pub(crate) const ASIDE: &str = "aside";
+
+/// How long to wait for a connection, and for an answer: a segment of a hundred megabytes must fit.
+const CONNECT_TIMEOUT: &str = "5 seconds";
+const ANSWER_TIMEOUT: &str = "60 seconds";
+/// How often and how long a request is tried again before it counts as failed. Housekeeping then tries again by itself,
+/// and who reads should not wait for long.
+const RETRIES: usize = 3;
+const RETRY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The objects of a store. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -20,13 +36,28 @@ pub(crate) struct Objects {
     store: Arc<dyn ObjectStore>,
     /// The folder, where they are in one: what is put there must be synced.
     folder: Option<PathBuf>,
+    /// What drives connections, where there are any.
+    _connections: Option<Arc<Connections>>,
+}
+
+/// Connections are used from several runtimes, some of which are busy for seconds: they have one of their own.
+#[derive(Debug)]
+struct Connections(Option<Runtime>);
+
+impl Drop for Connections {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            // It may be dropped where waiting is not allowed.
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl Objects {
     /// Objects in a local folder.
-    pub(crate) fn local(folder: &LocalPath) -> object_store::Result<Self> {
-        std::fs::create_dir_all(folder).map_err(|e| failed(folder, e))?;
-        let folder = folder.canonicalize().map_err(|e| failed(folder, e))?;
+    pub(crate) fn local(folder: &LocalPath) -> io::Result<Self> {
+        std::fs::create_dir_all(folder)?;
+        let folder = folder.canonicalize()?;
         // Names end so while an object is written: left over from a process that ended in the middle.
         for below in ["manifest", "segments"] {
             let Ok(entries) = std::fs::read_dir(folder.join(below)) else {
@@ -34,13 +65,47 @@ impl Objects {
             };
             for entry in entries.filter_map(Result::ok) {
                 if entry.file_name().to_string_lossy().contains('#') {
-                    std::fs::remove_file(entry.path()).map_err(|e| failed(&entry.path(), e))?;
+                    std::fs::remove_file(entry.path())?;
                 }
             }
         }
         Ok(Self {
             store: Arc::new(LocalFileSystem::new_with_prefix(&folder)?),
             folder: Some(folder),
+            _connections: None,
+        })
+    }
+
+    /// Objects whose names begin with `prefix`, in a bucket of storage that speaks S3. Where that is, and who asks, is
+    /// said by the environment: `AWS_ENDPOINT_URL`, `AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`,
+    /// `AWS_ALLOW_HTTP` and what else Amazon's own tools read.
+    pub(crate) fn s3(bucket: &str, prefix: Path) -> object_store::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("objects")
+            .enable_all()
+            .build()
+            .map_err(|error| object_store::Error::Generic {
+                store: "S3",
+                source: error.into(),
+            })?;
+        let timeout = |key| AmazonS3ConfigKey::Client(key);
+        let retry = RetryConfig {
+            backoff: BackoffConfig::default(),
+            max_retries: RETRIES,
+            retry_timeout: RETRY_TIMEOUT,
+        };
+        let s3 = AmazonS3Builder::from_env()
+            .with_bucket_name(bucket)
+            .with_config(timeout(ClientConfigKey::ConnectTimeout), CONNECT_TIMEOUT)
+            .with_config(timeout(ClientConfigKey::Timeout), ANSWER_TIMEOUT)
+            .with_retry(retry)
+            .with_http_connector(SpawnedReqwestConnector::new(runtime.handle().clone()))
+            .build()?;
+        Ok(Self {
+            store: Arc::new(PrefixStore::new(s3, prefix)),
+            folder: None,
+            _connections: Some(Arc::new(Connections(Some(runtime)))),
         })
     }
 
@@ -50,10 +115,19 @@ impl Objects {
 
     /// Puts an object that must not be there yet. It is whole and durable afterwards, or not there.
     pub(crate) async fn create(&self, path: &Path, bytes: Bytes) -> object_store::Result<()> {
-        let payload = PutPayload::from_bytes(bytes);
-        self.store
+        let payload = PutPayload::from_bytes(bytes.clone());
+        let put = self
+            .store
             .put_opts(path, payload, PutMode::Create.into())
-            .await?;
+            .await;
+        match put {
+            // Over a network the first try may have come through without its answer.
+            Err(object_store::Error::AlreadyExists { .. })
+                if self.folder.is_none() && self.get(path).await? == bytes => {}
+            result => {
+                result?;
+            }
+        }
         self.sync(path)
     }
 
@@ -103,7 +177,7 @@ impl Objects {
     }
 }
 
-fn failed(path: &LocalPath, source: std::io::Error) -> object_store::Error {
+fn failed(path: &LocalPath, source: io::Error) -> object_store::Error {
     object_store::Error::Generic {
         store: "local",
         source: format!("{}: {source}", path.display()).into(),

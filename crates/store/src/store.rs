@@ -17,7 +17,7 @@ use crate::head::Generation;
 use crate::keeper::{KeepError, Keeper};
 use crate::log::{LOG, LogError, LogFiles, LogWriter, Record, sync_folder};
 use crate::manifest::{Manifest, ManifestError};
-use crate::objects::Objects;
+use crate::place::{self, PlaceError};
 use crate::readings::{Counters, Readings};
 use crate::recovery::{Recovery, replay};
 use crate::request::{AppendError, Appended, Request};
@@ -50,9 +50,9 @@ pub enum OpenError {
         "the folder {0} is in use by another process; stop that, ask it by its URL, or take another folder"
     )]
     InUse(PathBuf),
-    /// Storage failed.
-    #[error("storage failed")]
-    Storage(#[from] object_store::Error),
+    /// Segments cannot be where they should be.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
     /// The manifest cannot be used.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
@@ -93,6 +93,11 @@ thread_local! {
 }
 
 impl Store {
+    /// Whether a store was ever opened in a folder: opening makes what is missing.
+    pub fn is_in(folder: &Path) -> bool {
+        place::is_store(folder)
+    }
+
     /// Opens the store in a folder, which is made where it is missing. What the log holds beyond the segments is moved
     /// into segments first.
     pub async fn open(settings: Settings) -> Result<(Self, Recovery), OpenError> {
@@ -109,7 +114,7 @@ impl Store {
             Err(std::fs::TryLockError::Error(e)) => return Err(cannot_use(e)),
         }
         let files = LogFiles::open(&folder.join(LOG)).map_err(cannot_use)?;
-        let objects = Objects::local(&folder.join("data"))?;
+        let objects = place::open(&folder, settings.segments.as_deref()).await?;
         // What was made here must be there after a power loss, too.
         for folder in [Some(folder.as_path()), folder.parent()]
             .into_iter()
@@ -248,7 +253,7 @@ impl Inner {
             let last_failure = Arc::clone(&self.last_failure);
             let has_ended = Arc::clone(&self.has_ended);
             let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_time()
+                .enable_all()
                 .build()?;
             let run = move || {
                 let failed = |error: &KeepError| {
