@@ -25,7 +25,7 @@ const MERGED: usize = 8;
 const LEVEL: i32 = 1;
 const MERGED_LEVEL: i32 = 3;
 /// How long to wait after a failure.
-const AFTER_FAILURE: Duration = Duration::from_secs(1);
+const AFTER_FAILURE: Duration = Duration::from_millis(if cfg!(test) { 5 } else { 1_000 });
 
 /// Why housekeeping stopped where it did. It goes on after a while.
 #[derive(Debug, Error)]

@@ -1,6 +1,8 @@
 //! The span store: spans are durable in a write-ahead log before they are acknowledged, visible in the head at once, and
 //! then moved into immutable Parquet segments, sorted by trace.
 
+#[cfg(test)]
+mod faults;
 mod gather;
 mod head;
 mod keeper;

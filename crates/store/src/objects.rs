@@ -109,6 +109,24 @@ impl Objects {
         })
     }
 
+    /// The same, or those of a bucket, with faults.
+    #[cfg(test)]
+    pub(crate) fn faulty(
+        self,
+        faults: Arc<crate::faults::Faults>,
+        bucket: Option<Arc<object_store::memory::InMemory>>,
+    ) -> Self {
+        let (objects, folder) = match bucket {
+            Some(bucket) => (bucket as Arc<dyn ObjectStore>, None),
+            None => (self.store, self.folder),
+        };
+        Self {
+            store: Arc::new(crate::faults::Faulty { objects, faults }),
+            folder,
+            _connections: None,
+        }
+    }
+
     pub(crate) fn store(&self) -> Arc<dyn ObjectStore> {
         Arc::clone(&self.store)
     }

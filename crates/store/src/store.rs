@@ -17,6 +17,7 @@ use crate::head::Generation;
 use crate::keeper::{KeepError, Keeper};
 use crate::log::{LOG, LogError, LogFiles, LogWriter, Record, sync_folder};
 use crate::manifest::{Manifest, ManifestError};
+use crate::objects::Objects;
 use crate::place::{self, PlaceError};
 use crate::readings::{Counters, Readings};
 use crate::recovery::{Recovery, replay};
@@ -101,6 +102,14 @@ impl Store {
     /// Opens the store in a folder, which is made where it is missing. What the log holds beyond the segments is moved
     /// into segments first.
     pub async fn open(settings: Settings) -> Result<(Self, Recovery), OpenError> {
+        Self::open_on(settings, |log, objects| (log, objects)).await
+    }
+
+    /// The same on what `storage` makes of log and objects.
+    pub(crate) async fn open_on(
+        settings: Settings,
+        storage: impl FnOnce(LogFiles, Objects) -> (LogFiles, Objects),
+    ) -> Result<(Self, Recovery), OpenError> {
         let folder = settings.data_dir.clone();
         let cannot_use = |source| OpenError::Folder {
             folder: folder.clone(),
@@ -115,6 +124,7 @@ impl Store {
         }
         let files = LogFiles::open(&folder.join(LOG)).map_err(cannot_use)?;
         let objects = place::open(&folder, settings.segments.as_deref()).await?;
+        let (files, objects) = storage(files, objects);
         // What was made here must be there after a power loss, too.
         for folder in [Some(folder.as_path()), folder.parent()]
             .into_iter()
