@@ -15,6 +15,8 @@ RELEASE := $(TARGET)/release/tracediff
 FUZZ_TARGETS := otlp_protobuf otlp_json jaeger zipkin lightstep stream query
 FUZZ_SECONDS ?= 60
 KILLS ?= 200
+FULL_DISKS ?= 20
+FAULTS ?= 400
 
 .PHONY: help run test test-crash interop check release bench eval fuzz references clean prerequisites
 
@@ -39,8 +41,9 @@ test: prerequisites ## Every test
 	cargo test --workspace --quiet
 	$(MAKE) interop
 
-test-crash: prerequisites ## Kill the server under load KILLS (200) times, and look for what it acknowledged
-	TRACEDIFF_KILLS=$(KILLS) cargo test --quiet -p tracediff-cli --test crash
+test-crash: prerequisites ## Kill the server KILLS (200) times, fill its disk, let writes fail: what it acknowledged is there
+	TRACEDIFF_KILLS=$(KILLS) TRACEDIFF_FULL_DISKS=$(FULL_DISKS) cargo test --quiet -p tracediff-cli --test crash -- --nocapture
+	TRACEDIFF_FAULTS=$(FAULTS) cargo test --quiet -p tracediff-store --lib faults
 
 interop: prerequisites ## Real SDKs, a collector and two proxies send to the real binary; needs Python, Node and npm
 	cargo build --quiet -p tracediff-cli

@@ -14,7 +14,7 @@ from spans import NotAsItShouldBe, check_same, read_lines
 DEADLINE_SECONDS = 60
 POLL_SECONDS = 0.02
 # A producer is pointed at the server by the test alone, and never goes through a proxy to reach this machine.
-FOREIGN_VARIABLE = re.compile(r"(OTEL|TRACEDIFF|ROTEL|TRAEFIK|CADDY)_.*|.*_proxy", re.IGNORECASE)
+FOREIGN_VARIABLE = re.compile(r"(AWS|OTEL|TRACEDIFF|ROTEL|TRAEFIK|CADDY)_.*|.*_proxy", re.IGNORECASE)
 
 
 def clean_environment(**variables):
@@ -85,13 +85,14 @@ class Process:
 
 
 class Server(Process):
-    """`tracediff serve` on free ports with an empty data folder."""
+    """`tracediff serve` on free ports, with its data in a folder of `folder`."""
 
-    def __init__(self, binary, folder):
+    def __init__(self, binary, folder, arguments=(), environment=None):
         self.binary = binary
         self.data = folder / "data"
         ports = [f"--{port}=127.0.0.1:0" for port in ("listen", "otlp-grpc", "otlp-http")]
-        super().__init__("tracediff", [binary, "serve", *ports, "--data-dir", self.data], folder)
+        command = [binary, "serve", *ports, "--data-dir", self.data, *arguments]
+        super().__init__("tracediff", command, folder, environment)
 
     def __enter__(self):
         try:

@@ -245,6 +245,12 @@ pub(crate) struct ServeArgs {
     )]
     pub(crate) data_dir: PathBuf,
 
+    /// A bucket of S3, or of storage that speaks S3, that segments are kept in: s3://BUCKET/PREFIX. What was received last,
+    /// in the log, stays in the folder, which remembers the bucket. AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID,
+    /// AWS_SECRET_ACCESS_KEY and AWS_ALLOW_HTTP say how it is reached [default: the folder]
+    #[arg(long, value_name = "URL", env = "TRACEDIFF_SEGMENTS")]
+    pub(crate) segments: Option<String>,
+
     /// Where the API listens; port 0 picks a free one
     #[arg(
         long,
@@ -284,6 +290,11 @@ pub(crate) struct ServeArgs {
     /// The same when the first of them is this old
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_duration, env = "TRACEDIFF_HEAD_AGE")]
     pub(crate) head_age: Duration,
+
+    /// Requests are refused while the disk of the folder has less room than this: what is in memory and in the log must
+    /// still fit when it is moved into segments
+    #[arg(long, value_name = "BYTES", default_value = "512MiB", value_parser = parse_bytes, env = "TRACEDIFF_MIN_FREE_BYTES")]
+    pub(crate) min_free_bytes: u64,
 
     /// Spans older than this go, e.g. 7d [default: never]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, env = "TRACEDIFF_RETENTION_AGE")]

@@ -32,9 +32,11 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     tokio::spawn(cancel_when_told(terminate?, interrupt?, stop.clone()));
     let server = bind(config).await?;
     let settings = Settings {
+        segments: args.segments.clone(),
         durability: args.durability,
         head_bytes: args.head_bytes,
         head_age: args.head_age,
+        min_free_bytes: args.min_free_bytes,
         retention_age: args.retention_age,
         retention_bytes: args.retention_bytes,
         ..Settings::new(&args.data_dir)
@@ -45,6 +47,9 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     anstream::println!("OTLP/gRPC  {}", addresses.otlp_grpc);
     anstream::println!("OTLP/HTTP  http://{}", addresses.otlp_http);
     anstream::println!("API        http://{}", addresses.main);
+    if let Some(url) = &args.segments {
+        anstream::println!("segments   {url}");
+    }
     anstream::println!("data       {}", args.data_dir.display());
     let stopped = server.serve(store.clone(), stop).await?;
     if stopped.cut_off > 0 {

@@ -258,7 +258,7 @@ impl StoredSpans {
 
 fn open_folder(folder: &Path) -> anyhow::Result<OpenFolder> {
     // Opening makes what is missing, and this is only to be read.
-    if !folder.join("log").is_dir() || !folder.join("data").is_dir() {
+    if !Store::is_in(folder) {
         bail!(
             "`{}` is no data folder; give that of a server that has ended, or http://HOST:PORT of one that runs",
             folder.display()

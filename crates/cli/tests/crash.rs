@@ -1,6 +1,7 @@
-//! Kills the real process under load, again and again: what it acknowledged is there afterwards, once.
+//! Kills the real process under load, again and again, and lets its disk fill up: what it acknowledged is there
+//! afterwards, once.
 //!
-//! `TRACEDIFF_KILLS` says how often (`make test-crash`: 200).
+//! `TRACEDIFF_KILLS` and `TRACEDIFF_FULL_DISKS` say how often (`make test-crash`: 200 and 20).
 
 #![expect(
     clippy::unwrap_used,
@@ -8,10 +9,12 @@
 )]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use tracediff_core::model::{SpanBatchBuilder, TraceId};
 use tracediff_testkit::{Connection, Server, Traces};
@@ -38,8 +41,9 @@ fn request(trace: u64) -> Vec<u8> {
     encode_otlp_protobuf(&traces.batch())
 }
 
-/// Sends request after request over one connection until it breaks; tells those that were acknowledged.
-fn send(address: &str, next: &AtomicU64, acknowledged: &Mutex<BTreeSet<u64>>) {
+/// Sends request after request over one connection until it breaks; tells those that were acknowledged, and counts those
+/// that were refused for a while.
+fn send(address: &str, next: &AtomicU64, acknowledged: &Mutex<BTreeSet<u64>>, refused: &AtomicU64) {
     let Ok(mut connection) = Connection::open(address) else {
         return;
     };
@@ -49,7 +53,10 @@ fn send(address: &str, next: &AtomicU64, acknowledged: &Mutex<BTreeSet<u64>>) {
             Ok((200, _)) => {
                 acknowledged.lock().unwrap().insert(trace);
             }
-            Ok((429 | 503, _)) => std::thread::yield_now(),
+            Ok((429 | 503, _)) => {
+                refused.fetch_add(1, Ordering::Relaxed);
+                std::thread::yield_now();
+            }
             Ok((other, body)) => panic!("answered {other}: {}", String::from_utf8_lossy(&body)),
             Err(_) => return,
         }
@@ -58,7 +65,8 @@ fn send(address: &str, next: &AtomicU64, acknowledged: &Mutex<BTreeSet<u64>>) {
 
 /// How often every span is stored, by trace and span id.
 fn stored(folder: &Path) -> BTreeMap<(TraceId, [u8; 8]), usize> {
-    let out = folder.join("exported.pb");
+    let out = tempfile::tempdir().unwrap();
+    let out = out.path().join("exported.pb");
     let exported = Command::new(BINARY)
         .args(["spans", "export", "--source"])
         .arg(folder)
@@ -86,6 +94,13 @@ fn stored(folder: &Path) -> BTreeMap<(TraceId, [u8; 8]), usize> {
     counts
 }
 
+fn id(trace: u64) -> TraceId {
+    Traces::parse(TEXT)
+        .edit(|span| span.trace = trace)
+        .batch()
+        .trace_id(0)
+}
+
 fn check(folder: &Path, acknowledged: &BTreeSet<u64>) {
     let stored = stored(folder);
     assert!(
@@ -97,12 +112,8 @@ fn check(folder: &Path, acknowledged: &BTreeSet<u64>) {
         *spans.entry(*trace).or_default() += 1;
     }
     for trace in acknowledged {
-        let id = Traces::parse(TEXT)
-            .edit(|span| span.trace = *trace)
-            .batch()
-            .trace_id(0);
         assert_eq!(
-            spans.get(&id),
+            spans.get(&id(*trace)),
             Some(&SPANS),
             "trace {trace} was acknowledged"
         );
@@ -113,9 +124,13 @@ fn check(folder: &Path, acknowledged: &BTreeSet<u64>) {
     );
 }
 
+fn times(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |times| times.parse().unwrap())
+}
+
 #[test]
 fn what_was_acknowledged_survives_being_killed() {
-    let kills: u64 = std::env::var("TRACEDIFF_KILLS").map_or(4, |kills| kills.parse().unwrap());
+    let kills = times("TRACEDIFF_KILLS", 4);
     let folder = tempfile::tempdir().unwrap();
     let next = AtomicU64::new(1);
     let acknowledged = Arc::new(Mutex::new(BTreeSet::new()));
@@ -127,7 +142,7 @@ fn what_was_acknowledged_survives_being_killed() {
             for _ in 0..SENDERS {
                 let address = server.otlp_http.clone();
                 let (next, acknowledged) = (&next, &acknowledged);
-                scope.spawn(move || send(&address, next, acknowledged));
+                scope.spawn(move || send(&address, next, acknowledged, &AtomicU64::new(0)));
             }
             // Some way into the load, counted in requests: that is where a kill falls into a write or a merge.
             random = random
@@ -148,4 +163,123 @@ fn what_was_acknowledged_survives_being_killed() {
         acknowledged as u64 >= kills,
         "{acknowledged} requests were acknowledged"
     );
+}
+
+/// A small disk of its own; it goes with this.
+struct Disk(tempfile::TempDir);
+
+impl Disk {
+    const BYTES: u64 = 24 << 20;
+
+    /// `None`, and why is told, where nothing may be mounted.
+    fn mount() -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let mounted = Command::new("mount")
+            .args([
+                "-t",
+                "tmpfs",
+                "-o",
+                &format!("size={}", Self::BYTES),
+                "tmpfs",
+            ])
+            .arg(folder.path())
+            .output();
+        match mounted {
+            Ok(output) if output.status.success() => Some(Self(folder)),
+            Ok(output) => {
+                let why = String::from_utf8_lossy(&output.stderr);
+                eprintln!("SKIPPED: nothing may be mounted here: {why}");
+                None
+            }
+            Err(error) => {
+                eprintln!("SKIPPED: nothing can be mounted here: {error}");
+                None
+            }
+        }
+    }
+
+    /// Takes all room that is left.
+    fn fill(&self) {
+        let mut ballast = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.0.path().join("ballast"))
+            .unwrap();
+        for size in [1 << 16, 1] {
+            while ballast.write_all(&vec![7; size]).is_ok() {}
+        }
+    }
+
+    fn make_room(&self) {
+        std::fs::remove_file(self.0.path().join("ballast")).unwrap();
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let unmounted = Command::new("umount").arg(self.0.path()).status();
+        assert!(unmounted.unwrap().success());
+    }
+}
+
+/// Waits for something that comes by itself.
+fn wait_until(what: &str, condition: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !condition() {
+        assert!(began.elapsed() < Duration::from_secs(60), "in vain: {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn a_full_disk_takes_nothing_in_loses_nothing_and_gives_everything_out() {
+    let Some(disk) = Disk::mount() else {
+        return;
+    };
+    let data = disk.0.path().join("data");
+    let next = AtomicU64::new(1);
+    let acknowledged = Arc::new(Mutex::new(BTreeSet::new()));
+    let count = || acknowledged.lock().unwrap().len();
+    for time in 0..times("TRACEDIFF_FULL_DISKS", 2) {
+        let arguments = [&SMALL[..], &["--min-free-bytes", "0"]].concat();
+        let server = Server::start(BINARY, &data, &arguments);
+        let refused = AtomicU64::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..SENDERS {
+                let address = server.otlp_http.clone();
+                let (next, acknowledged, refused) = (&next, &acknowledged, &refused);
+                scope.spawn(move || send(&address, next, acknowledged, refused));
+            }
+            let before = count();
+            wait_until("requests are taken in", || count() > before + 50);
+            // What becomes free while segments are merged is taken, too.
+            wait_until("requests are refused", || {
+                disk.fill();
+                refused.load(Ordering::Relaxed) > 1_000
+            });
+            let some: Vec<u64> = {
+                let acknowledged = acknowledged.lock().unwrap();
+                let step = acknowledged.len() / 20;
+                acknowledged.iter().step_by(step).copied().collect()
+            };
+            for trace in some {
+                let mut connection = Connection::open(&server.api).unwrap();
+                let path = format!("/api/traces/{}", id(trace));
+                let (status, body) = connection.get(&path).unwrap();
+                assert_eq!(status, 200, "{}", String::from_utf8_lossy(&body));
+                let text = String::from_utf8(body).unwrap();
+                assert_eq!(text.matches(r#""spanId""#).count(), SPANS, "{text}");
+            }
+            if time % 2 == 0 {
+                disk.make_room();
+                let before = count();
+                wait_until("requests are taken in again", || count() > before + 200);
+                server.kill();
+            } else {
+                server.kill();
+                disk.make_room();
+            }
+        });
+        check(&data, &acknowledged.lock().unwrap());
+    }
 }

@@ -29,6 +29,9 @@ pub(crate) enum Refusal {
         /// Whether that is counted after decompression.
         decompressed: bool,
     },
+    /// Its columns would take more memory than a request's may: fewer spans at a time would not.
+    #[error("{0}")]
+    TooWide(String),
     /// It did not arrive in time.
     #[error("the request's body did not arrive: {0}")]
     TooSlow(String),
@@ -63,6 +66,7 @@ impl From<AppendError> for Refusal {
     fn from(error: AppendError) -> Self {
         match error {
             AppendError::Malformed(error) => Self::Malformed(error.to_string()),
+            AppendError::TooLarge(error) => Self::TooWide(error.problem),
             AppendError::Busy {
                 reason,
                 retry_after,
@@ -87,7 +91,7 @@ impl Refusal {
         match self {
             Self::Malformed(_) | Self::Interrupted => StatusCode::BAD_REQUEST,
             Self::Unsupported(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooLarge { .. } | Self::TooWide(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
@@ -101,7 +105,7 @@ impl Refusal {
         match self {
             Self::Malformed(_) => Code::InvalidArgument,
             Self::Unsupported(_) | Self::MethodNotAllowed(_) => Code::Unimplemented,
-            Self::TooLarge { .. } | Self::Busy { .. } => Code::ResourceExhausted,
+            Self::TooLarge { .. } | Self::TooWide(_) | Self::Busy { .. } => Code::ResourceExhausted,
             Self::TooSlow(_) => Code::DeadlineExceeded,
             Self::Interrupted => Code::Cancelled,
             Self::NotFound(_) => Code::NotFound,
@@ -145,6 +149,7 @@ impl Refusal {
             Self::Malformed(_) => "malformed",
             Self::Unsupported(_) => "unsupported",
             Self::TooLarge { .. } => "too_large",
+            Self::TooWide(_) => "too_wide",
             Self::TooSlow(_) => "too_slow",
             Self::Interrupted => "interrupted",
             Self::NotFound(_) => "not_found",
@@ -157,7 +162,7 @@ impl Refusal {
 
 #[cfg(test)]
 mod tests {
-    use tracediff_wire::{DecodeError, Position};
+    use tracediff_wire::{DecodeError, ErrorKind, Position};
 
     use super::*;
 
@@ -193,10 +198,10 @@ mod tests {
         let millis = Duration::from_millis;
         let exhausted = Code::ResourceExhausted;
         check(
-            AppendError::Malformed(DecodeError {
-                position: Position::Byte(7),
-                problem: "traceId: odd".to_owned(),
-            }),
+            AppendError::Malformed(DecodeError::malformed(
+                Position::Byte(7),
+                "traceId: odd".to_owned(),
+            )),
             (
                 400,
                 Code::InvalidArgument,
@@ -252,6 +257,16 @@ mod tests {
 
     #[test]
     fn what_will_never_pass_has_no_delay() {
+        let too_wide = DecodeError {
+            position: Position::Byte(0),
+            problem: "its columns are large".to_owned(),
+            kind: ErrorKind::TooLarge,
+        };
+        let exhausted = Code::ResourceExhausted;
+        check(
+            AppendError::from(too_wide),
+            (413, exhausted, None, None, "its columns are large"),
+        );
         let too_large = |decompressed| Refusal::TooLarge {
             limit_bytes: 5,
             decompressed,

@@ -1,10 +1,11 @@
 //! The store's housekeeping: closes generations of the head, moves them into segments, merges segments, and removes what
 //! is too old.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use object_store::path::Path;
 use parquet::errors::ParquetError;
 use thiserror::Error;
 use tokio::sync::{Mutex, Notify};
@@ -24,7 +25,7 @@ const MERGED: usize = 8;
 const LEVEL: i32 = 1;
 const MERGED_LEVEL: i32 = 3;
 /// How long to wait after a failure.
-const AFTER_FAILURE: Duration = Duration::from_secs(1);
+const AFTER_FAILURE: Duration = Duration::from_millis(if cfg!(test) { 5 } else { 1_000 });
 
 /// Why housekeeping stopped where it did. It goes on after a while.
 #[derive(Debug, Error)]
@@ -68,6 +69,8 @@ pub(crate) struct Keeper {
     pub(crate) changing: Mutex<()>,
     /// The segment of a generation that is in no manifest yet, since that could not be published.
     pub(crate) unpublished: Mutex<Option<(u64, Arc<Segment>)>>,
+    /// Manifests that count no more and are to be removed.
+    pub(crate) void_manifests: std::sync::Mutex<Vec<Path>>,
 }
 
 impl Keeper {
@@ -208,7 +211,8 @@ impl Keeper {
         change(&mut next);
         next.manifest.next_segment = self.next_segment.load(Ordering::Relaxed);
         next.manifest.segments = next.segments.iter().map(|s| s.meta.clone()).collect();
-        next.manifest.publish(&self.objects).await?;
+        let void = next.manifest.publish(&self.objects).await?;
+        self.void_manifests().extend(void);
         let mut parts = self.view.write();
         // What was open may have been closed in the meantime, and another one opened.
         let since = parts
@@ -296,9 +300,21 @@ impl Keeper {
         .await
     }
 
-    /// Removes the objects of segments that are no longer part of the store, as soon as nobody reads them and neither of
-    /// the two manifests that are kept names them.
+    fn void_manifests(&self) -> std::sync::MutexGuard<'_, Vec<Path>> {
+        let void = self.void_manifests.lock();
+        void.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Removes manifests that count no more, and the objects of segments that are no longer part of the store, as soon as
+    /// nobody reads them and neither of the two manifests that are kept names them.
     async fn remove_gone(&self) -> Result<(), KeepError> {
+        loop {
+            let Some(path) = self.void_manifests().last().cloned() else {
+                break;
+            };
+            self.objects.remove(&path).await?;
+            self.void_manifests().retain(|other| *other != path);
+        }
         let unread: Vec<Arc<Segment>> = {
             let _held = self.changing.lock().await;
             let mut parts = self.view.write();

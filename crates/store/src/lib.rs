@@ -2,12 +2,15 @@
 //! then moved into immutable Parquet segments, sorted by trace.
 
 mod complete;
+#[cfg(test)]
+mod faults;
 mod gather;
 mod head;
 mod keeper;
 mod log;
 mod manifest;
 mod objects;
+mod place;
 mod read;
 mod readings;
 mod recovery;
@@ -20,6 +23,7 @@ mod view;
 pub use complete::{Ask, Counted, Offer};
 pub use keeper::KeepError;
 pub use manifest::ManifestError;
+pub use place::PlaceError;
 pub use read::{Counts, ReadError, Reading, Wanted, once};
 pub use readings::Readings;
 pub use recovery::Recovery;

@@ -13,6 +13,8 @@ use crate::objects::{ASIDE, Objects};
 /// The version of the form below.
 const VERSION: u32 = 1;
 const FOLDER: &str = "manifest";
+/// The number of a store's first generation.
+const FIRST_GENERATION: u64 = 1;
 
 /// What the store holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,19 +112,23 @@ impl Manifest {
         }
     }
 
-    /// The newest that can be read, and what is wrong, in words; an empty one where there is none at all. `has_log` tells
-    /// whether there is a log: a store without one has published every segment it has.
+    /// The newest that can be read, and what is wrong, in words; an empty one where there is none at all. `log` are the
+    /// generations that the log has: a store without any has published every segment it has.
     ///
     /// A segment that the manifest does not have is left over from a process that ended in the middle, and is removed. But
     /// if a newer manifest cannot be read, which may have had it, both are moved aside.
     pub(crate) async fn open(
         objects: &Objects,
-        has_log: bool,
+        log: &[u64],
     ) -> Result<(Self, Vec<String>), ManifestError> {
-        let (mut manifest, mut damage) = Self::read(objects).await?;
-        let is_damaged = !damage.is_empty();
         let files = objects.list(SEGMENTS).await?;
-        if manifest.number == 0 && !files.is_empty() && !has_log {
+        // Where there is no segment, or never was another generation, the log has everything.
+        let is_all_in_log = !log.is_empty() && files.is_empty();
+        let is_first_in_log = log.contains(&FIRST_GENERATION);
+        let (mut manifest, mut damage) =
+            Self::read(objects, is_all_in_log, is_first_in_log).await?;
+        let is_damaged = !damage.is_empty();
+        if manifest.number == 0 && !files.is_empty() && log.is_empty() {
             return Err(ManifestError::Missing);
         }
         for (path, _) in &files {
@@ -155,9 +161,18 @@ impl Manifest {
         Ok((manifest, damage))
     }
 
-    async fn read(objects: &Objects) -> Result<(Self, Vec<String>), ManifestError> {
+    async fn read(
+        objects: &Objects,
+        is_all_in_log: bool,
+        is_first_in_log: bool,
+    ) -> Result<(Self, Vec<String>), ManifestError> {
         let mut damaged: Vec<(Path, String)> = Vec::new();
-        for (path, _) in objects.list(FOLDER).await?.into_iter().rev() {
+        let mut paths = objects
+            .list(FOLDER)
+            .await?
+            .into_iter()
+            .map(|(path, _)| path);
+        while let Some(path) = paths.next_back() {
             match decode(&objects.get(&path).await?) {
                 Ok(manifest) if manifest.version != VERSION => {
                     return Err(ManifestError::Version {
@@ -166,18 +181,24 @@ impl Manifest {
                     });
                 }
                 Ok(manifest) => {
-                    let mut damage = Vec::new();
-                    for (path, problem) in damaged {
-                        objects.set_aside(&path).await?;
-                        damage.push(format!(
-                            "{path} cannot be read: {problem}; what it had beyond manifest {} is in the folder `{ASIDE}`",
-                            manifest.number
-                        ));
+                    // But for the one before it, what is older should have gone already.
+                    paths.next_back();
+                    for old in paths {
+                        // It is tried again the next time.
+                        let _ = objects.remove(&old).await;
                     }
+                    let beyond = format!("beyond manifest {}", manifest.number);
+                    let damage = set_aside(objects, damaged, &beyond).await?;
                     return Ok((manifest, damage));
                 }
                 Err(problem) => damaged.push((path, problem)),
             }
+        }
+        // The first one is written when the first generation is in a segment, and only then the log of that goes.
+        let is_first = damaged.iter().all(|(path, _)| *path == self::path(1));
+        if is_all_in_log || (is_first && is_first_in_log) {
+            let damage = set_aside(objects, damaged, "and is not in the log").await?;
+            return Ok((Self::empty(), damage));
         }
         match damaged.into_iter().next() {
             None => Ok((Self::empty(), Vec::new())),
@@ -188,8 +209,12 @@ impl Manifest {
         }
     }
 
-    /// Publishes this manifest under the next number, and removes those before the one before it.
-    pub(crate) async fn publish(&mut self, objects: &Objects) -> Result<(), ManifestError> {
+    /// Publishes this manifest under the next number, and gives the name of one that counts no more: the one before the
+    /// one before it.
+    pub(crate) async fn publish(
+        &mut self,
+        objects: &Objects,
+    ) -> Result<Option<Path>, ManifestError> {
         let mut next = self.clone();
         next.number += 1;
         let path = path(next.number);
@@ -204,13 +229,24 @@ impl Manifest {
             result => result?,
         }
         *self = next;
-        for (old, _) in objects.list(FOLDER).await? {
-            if old < self::path(self.number.saturating_sub(1)) {
-                objects.remove(&old).await?;
-            }
-        }
-        Ok(())
+        Ok(self.number.checked_sub(2).map(self::path))
     }
+}
+
+/// Moves manifests that cannot be read out of the way, and says so. `beyond` tells what is lost with them.
+async fn set_aside(
+    objects: &Objects,
+    damaged: Vec<(Path, String)>,
+    beyond: &str,
+) -> Result<Vec<String>, ManifestError> {
+    let mut damage = Vec::new();
+    for (path, problem) in damaged {
+        objects.set_aside(&path).await?;
+        damage.push(format!(
+            "{path} cannot be read: {problem}; what it had {beyond} is in the folder `{ASIDE}`"
+        ));
+    }
+    Ok(damage)
 }
 
 fn path(number: u64) -> Path {

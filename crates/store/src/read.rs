@@ -17,7 +17,6 @@ use thiserror::Error;
 use tracediff_core::model::{Projection, SpanBatch, TraceId, Window};
 use tracediff_core::query::{Matcher, Query};
 
-use crate::keeper::now_ns;
 use crate::segment::{Ids, Segment, Sought, may_hold};
 use crate::store::Store;
 
@@ -147,17 +146,7 @@ impl Store {
     /// Earliest and latest start of a span, in nanoseconds since the epoch; `None` where there is no span. Starts in the
     /// future are not believed: they would be the end of all data for as long as they are kept.
     pub fn extent_ns(&self) -> Option<(i64, i64)> {
-        let (segments, head) = self.view().snapshot();
-        let of_segments = segments
-            .iter()
-            .map(|segment| (segment.meta.first_start_ns, segment.meta.last_believed_ns()));
-        let of_head = head.iter().flat_map(|batch| {
-            (0..batch.len()).map(|row| (batch.start_ns(row), batch.start_ns(row)))
-        });
-        let (first, last) = of_segments
-            .chain(of_head)
-            .reduce(|(first, last), (a, b)| (first.min(a), last.max(b)))?;
-        Some((first, last.min(now_ns().max(first))))
+        self.view().read().extent_ns()
     }
 
     /// How many spans start in a window, how many of these match, and of how many traces they are. Spans that were sent
@@ -335,6 +324,7 @@ impl Reading {
         let done: Mutex<Vec<(usize, T)>> = Mutex::new(Vec::new());
         let run = || -> Result<(), ReadError> {
             let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_time()
                 .build()
                 .map_err(ReadError::Threads)?;
             while !has_failed.load(Ordering::Relaxed) {

@@ -38,6 +38,7 @@ pub(crate) async fn replay(
         }
         let file = files.read(number).map_err(cannot_use)?;
         let generation = Generation::new(number, 1);
+        let damage_before = recovery.damage.len();
         for found in records(&file) {
             match found {
                 Found::Record(record) => match replay_record(&generation, &record) {
@@ -56,6 +57,13 @@ pub(crate) async fn replay(
             }
         }
         drop(file);
+        if recovery.damage.len() > damage_before {
+            let aside = files.set_aside(number).map_err(cannot_use)?;
+            recovery.damage.push(format!(
+                "log file {number}, with what could not be read of it, is kept as {}",
+                aside.display()
+            ));
+        }
         {
             let mut parts = keeper.view.write();
             parts.closed.push(Arc::new(generation));
@@ -70,6 +78,7 @@ fn replay_record(generation: &Generation, record: &Record<'_>) -> Result<Decoded
     let plain = zstd::bulk::decompress(record.zstd, record.plain_bytes)
         .map_err(|e| format!("a record cannot be decompressed: {e}"))?;
     generation
-        .decode(record.encoding, &plain)
+        // What was accepted once is taken, whatever was allowed then.
+        .decode(record.encoding, &plain, usize::MAX)
         .map_err(|e| format!("a record cannot be decoded: {e}"))
 }

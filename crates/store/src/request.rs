@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use thiserror::Error;
-use tracediff_wire::DecodeError;
+use tracediff_wire::{DecodeError, ErrorKind};
 
 /// How a request's spans are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,12 +38,24 @@ pub struct Appended {
     pub first_rejection: Option<DecodeError>,
 }
 
+impl From<DecodeError> for AppendError {
+    fn from(error: DecodeError) -> Self {
+        match error.kind {
+            ErrorKind::Malformed => Self::Malformed(error),
+            ErrorKind::TooLarge => Self::TooLarge(error),
+        }
+    }
+}
+
 /// Why a request was refused.
 #[derive(Debug, Error)]
 pub enum AppendError {
     /// It cannot be decoded, and never will be.
     #[error("the request cannot be decoded")]
     Malformed(#[source] DecodeError),
+    /// Its columns would take more memory than one request may, and always would: it must be sent in parts.
+    #[error("the request is too large")]
+    TooLarge(#[source] DecodeError),
     /// A bound was reached; the request may be sent again after a while.
     #[error("{reason}")]
     Busy {

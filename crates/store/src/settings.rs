@@ -21,6 +21,9 @@ pub enum Durability {
 pub struct Settings {
     /// The folder of log and segments.
     pub data_dir: PathBuf,
+    /// A bucket that segments are kept in instead, as `s3://BUCKET/PREFIX`. Where there is none, they are where the folder
+    /// says they are, else in the folder.
+    pub segments: Option<String>,
     /// When a request is acknowledged.
     pub durability: Durability,
     /// The head is moved into a segment when its requests have this many bytes, or are this old.
@@ -45,6 +48,7 @@ impl Settings {
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
         Self {
             data_dir: data_dir.into(),
+            segments: None,
             durability: Durability::default(),
             head_bytes: 48 << 20,
             head_age: Duration::from_secs(5),

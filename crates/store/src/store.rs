@@ -15,9 +15,10 @@ use tracediff_wire::Decoded;
 
 use crate::head::Generation;
 use crate::keeper::{KeepError, Keeper};
-use crate::log::{LogError, LogFiles, LogWriter, Record, sync_folder};
+use crate::log::{LOG, LogError, LogFiles, LogWriter, Record, sync_folder};
 use crate::manifest::{Manifest, ManifestError};
 use crate::objects::Objects;
+use crate::place::{self, PlaceError};
 use crate::readings::{Counters, Readings};
 use crate::recovery::{Recovery, replay};
 use crate::request::{AppendError, Appended, Request};
@@ -27,6 +28,9 @@ use crate::view::{Parts, View};
 
 /// How hard the log compresses what producers did not: the log is short-lived, so speed counts.
 const LOG_LEVEL: i32 = -3;
+/// Bytes that the columns of any request may take in memory, and how many more for each byte of it.
+const COLUMN_BYTES: usize = 64 << 20;
+const COLUMN_BYTES_PER_BYTE: usize = 2;
 /// What a refused producer is asked to wait.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -47,9 +51,9 @@ pub enum OpenError {
         "the folder {0} is in use by another process; stop that, ask it by its URL, or take another folder"
     )]
     InUse(PathBuf),
-    /// Storage failed.
-    #[error("storage failed")]
-    Storage(#[from] object_store::Error),
+    /// Segments cannot be where they should be.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
     /// The manifest cannot be used.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
@@ -91,9 +95,22 @@ thread_local! {
 }
 
 impl Store {
+    /// Whether a store was ever opened in a folder: opening makes what is missing.
+    pub fn is_in(folder: &Path) -> bool {
+        place::is_store(folder)
+    }
+
     /// Opens the store in a folder, which is made where it is missing. What the log holds beyond the segments is moved
     /// into segments first.
     pub async fn open(settings: Settings) -> Result<(Self, Recovery), OpenError> {
+        Self::open_on(settings, |log, objects| (log, objects)).await
+    }
+
+    /// The same on what `storage` makes of log and objects.
+    pub(crate) async fn open_on(
+        settings: Settings,
+        storage: impl FnOnce(LogFiles, Objects) -> (LogFiles, Objects),
+    ) -> Result<(Self, Recovery), OpenError> {
         let folder = settings.data_dir.clone();
         let cannot_use = |source| OpenError::Folder {
             folder: folder.clone(),
@@ -106,8 +123,9 @@ impl Store {
             Err(std::fs::TryLockError::WouldBlock) => return Err(OpenError::InUse(folder)),
             Err(std::fs::TryLockError::Error(e)) => return Err(cannot_use(e)),
         }
-        let files = LogFiles::open(&folder.join("log")).map_err(cannot_use)?;
-        let objects = Objects::local(&folder.join("data"))?;
+        let files = LogFiles::open(&folder.join(LOG)).map_err(cannot_use)?;
+        let objects = place::open(&folder, settings.segments.as_deref()).await?;
+        let (files, objects) = storage(files, objects);
         // What was made here must be there after a power loss, too.
         for folder in [Some(folder.as_path()), folder.parent()]
             .into_iter()
@@ -120,8 +138,8 @@ impl Store {
             };
             sync_folder(folder).map_err(cannot_use)?;
         }
-        let has_log = !files.generations().map_err(cannot_use)?.is_empty();
-        let (manifest, damage) = Manifest::open(&objects, has_log).await?;
+        let generations = files.generations().map_err(cannot_use)?;
+        let (manifest, damage) = Manifest::open(&objects, &generations).await?;
         let shards = std::thread::available_parallelism().map_or(1, usize::from);
         let next_segment = manifest.next_segment;
         let segments = manifest.segments.iter();
@@ -145,6 +163,7 @@ impl Store {
             next_segment: AtomicU64::new(next_segment),
             changing: tokio::sync::Mutex::default(),
             unpublished: tokio::sync::Mutex::default(),
+            void_manifests: std::sync::Mutex::default(),
         };
         keeper.look_for_room();
         let mut recovery = replay(&keeper, &files, &cannot_use).await?;
@@ -181,7 +200,7 @@ impl Store {
                 add(&counters.spans, appended.spans);
                 add(&counters.rejected_spans, appended.rejected);
             }
-            Err(AppendError::Malformed(_)) => {}
+            Err(AppendError::Malformed(_) | AppendError::TooLarge(_)) => {}
             Err(AppendError::Busy { .. } | AppendError::Unavailable { .. }) => {
                 add(&counters.refused_requests, 1);
             }
@@ -250,7 +269,7 @@ impl Inner {
             let last_failure = Arc::clone(&self.last_failure);
             let has_ended = Arc::clone(&self.has_ended);
             let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_time()
+                .enable_all()
                 .build()?;
             let run = move || {
                 let failed = |error: &KeepError| {
@@ -295,8 +314,11 @@ impl Inner {
         let (decoded, durable, is_full) = {
             // While this is held the generation stays open, and its part of the log too.
             let parts = self.view.read();
-            let decoded = parts.open.decode(request.encoding, request.bytes);
-            let decoded: Decoded = decoded.map_err(AppendError::Malformed)?;
+            let limit_bytes = column_bytes(request.bytes.len());
+            let decoded: Decoded =
+                parts
+                    .open
+                    .decode(request.encoding, request.bytes, limit_bytes)?;
             let record = Record {
                 encoding: request.encoding,
                 zstd,
@@ -380,6 +402,12 @@ impl Drop for Inner {
     fn drop(&mut self) {
         self.close();
     }
+}
+
+/// What the columns of a request of this many bytes may take in memory. Spans of real producers take about as much there
+/// as they do in a request, and less; only a request that was made for it takes thousands of times as much.
+fn column_bytes(request_bytes: usize) -> usize {
+    COLUMN_BYTES.saturating_add(request_bytes.saturating_mul(COLUMN_BYTES_PER_BYTE))
 }
 
 fn compress(bytes: &[u8]) -> io::Result<Vec<u8>> {

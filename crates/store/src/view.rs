@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tracediff_core::model::SpanBatch;
 
 use crate::head::Generation;
+use crate::keeper::now_ns;
 use crate::manifest::Manifest;
 use crate::segment::Segment;
 
@@ -49,6 +50,20 @@ impl View {
 }
 
 impl Parts {
+    /// Earliest and latest start that can be believed of a span, in nanoseconds since the epoch.
+    pub(crate) fn extent_ns(&self) -> Option<(i64, i64)> {
+        let of_segments = self
+            .segments
+            .iter()
+            .map(|segment| (segment.meta.first_start_ns, segment.meta.last_believed_ns()));
+        let head = self.closed.iter().chain([&self.open]);
+        let of_head = head.filter_map(|generation| generation.extent_ns());
+        let (first_ns, last_ns) = of_segments
+            .chain(of_head)
+            .reduce(|(first, last), (a, b)| (first.min(a), last.max(b)))?;
+        Some((first_ns, last_ns.min(now_ns().max(first_ns))))
+    }
+
     /// Bytes of requests that are in no segment yet.
     pub(crate) fn unflushed_bytes(&self) -> u64 {
         let closed: u64 = self

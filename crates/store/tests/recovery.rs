@@ -136,10 +136,158 @@ async fn damage_in_the_middle_costs_one_request_and_is_told() {
     let (store, recovery) = Store::open(settings(folder.path())).await.unwrap();
     assert_eq!(there(&store, 1..=3).await, [1, 3]);
     assert_eq!(recovery.requests, 2);
-    let [damage] = &recovery.damage[..] else {
+    let [damage, kept] = &recovery.damage[..] else {
         panic!("{recovery:?}");
     };
     assert!(damage.contains("are no record"), "{damage}");
+    assert!(
+        kept.ends_with("is kept as log/aside/00000000000000000001.log"),
+        "{kept}"
+    );
+    let aside = folder.path().join("log/aside").join(&name);
+    assert_eq!(fs::read(&aside).unwrap(), log);
+    assert!(!folder.path().join("log").join(&name).exists());
+    store.close();
+    // It is told once, and stays.
+    let (_store, recovery) = Store::open(settings(folder.path())).await.unwrap();
+    assert_eq!(recovery.damage, Vec::<String>::new());
+    assert!(aside.exists());
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_decoded_is_kept() {
+    let (name, mut log) = log_of(1..=2).await;
+    // As if another version had written it: a frame that is right around a request that is none.
+    let (of_others, other) = {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _) = Store::open(settings(folder.path())).await.unwrap();
+        let request = Request {
+            encoding: Encoding::OtlpJson,
+            bytes: b"{}",
+            zstd: Some(&zstd::bulk::compress(b"[}", 0).unwrap()),
+        };
+        store.append(request).await.unwrap();
+        let path = folder.path().join("log").join(&name);
+        (path.clone(), fs::read(path).unwrap())
+    };
+    assert_eq!(of_others.file_name(), name.file_name());
+    let header = 16;
+    log.extend_from_slice(&other[header..]);
+    let folder = with_log(&name, &log);
+    let (store, recovery) = Store::open(settings(folder.path())).await.unwrap();
+    assert_eq!(there(&store, 1..=2).await, [1, 2]);
+    assert!(
+        recovery.damage[0].contains("a record cannot be decoded"),
+        "{recovery:?}"
+    );
+    assert_eq!(
+        fs::read(folder.path().join("log/aside").join(&name)).unwrap(),
+        log
+    );
+}
+
+/// A store's folder after a process was killed that had published its first manifest and not cut the log yet.
+async fn with_first_manifest(manifest: &str) -> TempDir {
+    let (name, log) = log_of(1..=2).await;
+    let folder = with_log(&name, &log);
+    let (store, _) = Store::open(settings(folder.path())).await.unwrap();
+    store.close();
+    fs::write(folder.path().join("log").join(&name), &log).unwrap();
+    let first = folder
+        .path()
+        .join("data/manifest/00000000000000000001.json");
+    assert!(first.exists());
+    fs::write(first, manifest).unwrap();
+    folder
+}
+
+#[tokio::test]
+async fn while_the_log_has_everything_a_damaged_first_manifest_costs_nothing() {
+    for has_segments in [true, false] {
+        // A machine that loses power leaves a file without its bytes.
+        let folder = with_first_manifest("").await;
+        let segments = folder.path().join("data/segments");
+        if !has_segments {
+            fs::remove_dir_all(&segments).unwrap();
+        }
+        let (store, recovery) = Store::open(settings(folder.path())).await.unwrap();
+        assert_eq!(recovery.requests, 2);
+        let [damage] = &recovery.damage[..] else {
+            panic!("{recovery:?}");
+        };
+        assert!(
+            damage.contains("manifest/00000000000000000001.json cannot be read"),
+            "{damage}"
+        );
+        assert_eq!(there(&store, 1..=2).await, [1, 2]);
+        append(&store, 3).await.unwrap();
+        store.close();
+        let (store, recovery) = Store::open(settings(folder.path())).await.unwrap();
+        assert_eq!(recovery.damage, Vec::<String>::new());
+        assert_eq!(there(&store, 1..=3).await, [1, 2, 3]);
+        let aside = folder.path().join("data/aside");
+        assert_eq!(aside.join("segments").exists(), has_segments);
+        assert!(aside.join("manifest").exists());
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_first_manifest_with_a_segment_that_the_log_does_not_have_is_not_passed_over() {
+    let folder = with_first_manifest("").await;
+    let log = folder.path().join("log");
+    fs::rename(
+        log.join("00000000000000000001.log"),
+        log.join("00000000000000000002.log"),
+    )
+    .unwrap();
+    let error = Store::open(settings(folder.path())).await.unwrap_err();
+    assert!(
+        error.to_string().contains("no manifest can be read"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_manifest_is_published_although_an_older_one_cannot_be_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        head_age: Duration::from_millis(1),
+        ..settings(folder.path())
+    };
+    let (store, _) = Store::open(settings.clone()).await.unwrap();
+    for trace in 1..=2 {
+        append(&store, trace).await.unwrap();
+        while store.readings().segments < trace {
+            tokio::task::yield_now().await;
+        }
+    }
+    let manifests = folder.path().join("data/manifest");
+    let count = || fs::read_dir(&manifests).unwrap().count();
+    while count() != 2 {
+        tokio::task::yield_now().await;
+    }
+    // Where the oldest is there is a folder, which cannot be removed as if it were a file.
+    let oldest = manifests.join("00000000000000000001.json");
+    let text = fs::read(&oldest).unwrap();
+    fs::remove_file(&oldest).unwrap();
+    fs::create_dir(&oldest).unwrap();
+    fs::write(oldest.join("in-the-way"), "").unwrap();
+    append(&store, 3).await.unwrap();
+    while store.readings().segments < 3 {
+        tokio::task::yield_now().await;
+    }
+    while store.last_failure().is_none() {
+        tokio::task::yield_now().await;
+    }
+    // Every manifest was written once: no number was skipped, none was written a second time.
+    assert!(manifests.join("00000000000000000003.json").exists());
+    assert!(!manifests.join("00000000000000000004.json").exists());
+    fs::remove_dir_all(&oldest).unwrap();
+    fs::write(&oldest, text).unwrap();
+    while count() != 2 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(there(&store, 1..=3).await, [1, 2, 3]);
 }
 
 #[tokio::test]

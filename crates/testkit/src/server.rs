@@ -104,6 +104,13 @@ impl Connection {
         })
     }
 
+    /// Asks for a path; gives the answer's status and body.
+    pub fn get(&mut self, path: &str) -> io::Result<(u16, Vec<u8>)> {
+        let head = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.address);
+        self.stream.write_all(head.as_bytes())?;
+        self.answer()
+    }
+
     /// Posts a body; gives the answer's status and body.
     pub fn post(
         &mut self,

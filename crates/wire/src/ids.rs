@@ -67,9 +67,9 @@ impl BadId<'_> {
     /// Why the span is left out, and where its id stands.
     pub(crate) fn rejection(&self, source: Source<'_>) -> DecodeError {
         let (name, text) = self.field;
-        DecodeError {
-            position: source.position_of(text.as_bytes()),
-            problem: format!("{name}: {}", self.error),
-        }
+        DecodeError::malformed(
+            source.position_of(text.as_bytes()),
+            format!("{name}: {}", self.error),
+        )
     }
 }

@@ -99,10 +99,10 @@ impl<'de> Source<'de> {
         } else {
             format!("{path}: {message}")
         };
-        DecodeError {
-            position: self.position_in(part, error.line() as u64, error.column() as u64),
+        DecodeError::malformed(
+            self.position_in(part, error.line() as u64, error.column() as u64),
             problem,
-        }
+        )
     }
 
     /// Turns serde_json's position inside `part` into one inside the file.
@@ -155,8 +155,6 @@ pub(crate) fn commit(
     source: Source<'_>,
     builder: &mut tracediff_core::model::SpanBatchBuilder,
 ) -> Result<(), DecodeError> {
-    builder.commit().map_err(|error| DecodeError {
-        position: source.start(),
-        problem: error.to_string(),
-    })
+    let committed = builder.commit();
+    committed.map_err(|error| DecodeError::too_large(source.start(), error))
 }

@@ -16,7 +16,7 @@ mod tags;
 mod zipkin;
 
 pub use decoded::Decoded;
-pub use error::{DecodeError, Position};
+pub use error::{DecodeError, ErrorKind, Position};
 pub use format::{Compression, Detection, Format, Unrecognized, detect_format};
 pub use jaeger::{decode_jaeger, encode_jaeger};
 pub use lightstep::{decode_lightstep, encode_lightstep};

@@ -46,10 +46,8 @@ pub fn decode_otlp_json(
             walk_carefully(source, builder).inspect_err(|_| builder.rollback())?
         }
     };
-    builder.commit().map_err(|error| DecodeError {
-        position: source.start(),
-        problem: error.to_string(),
-    })?;
+    let committed = builder.commit();
+    committed.map_err(|error| DecodeError::too_large(source.start(), error))?;
     Ok(decoded)
 }
 

@@ -158,6 +158,7 @@ impl StreamDecoder {
                     0 | 1 => first.problem.clone(),
                     more => format!("{} (and {} more such)", first.problem, more - 1),
                 },
+                kind: first.kind,
             }),
             _ => Ok(self.summary),
         }
@@ -272,9 +273,10 @@ impl StreamDecoder {
                 };
             }
         };
-        Err(syntax_error(source).unwrap_or_else(|| DecodeError {
-            position: source.start(),
-            problem: unrecognized.map_or_else(|| format!("expected {EXPECTED}"), |u| u.to_string()),
+        Err(syntax_error(source).unwrap_or_else(|| {
+            let problem =
+                unrecognized.map_or_else(|| format!("expected {EXPECTED}"), |u| u.to_string());
+            DecodeError::malformed(source.start(), problem)
         }))
     }
 
@@ -411,7 +413,7 @@ impl StreamDecoder {
             State::Messages(_) | State::Lost => Position::Byte(self.offset),
             _ => Source::new(&[], self.lines).start(),
         };
-        DecodeError { position, problem }
+        DecodeError::malformed(position, problem)
     }
 }
 

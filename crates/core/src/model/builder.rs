@@ -17,7 +17,7 @@ use super::batch::SpanBatch;
 use super::columns::{AttributeColumns, NONE, nullable};
 use super::ids::{SpanId, TraceId};
 use super::interner::Interner;
-use super::nested::{Events, Links, dictionary, ids};
+use super::nested::{Events, Limit, Links, dictionary, ids};
 use super::sampling::adjusted_count;
 use super::schema;
 use super::value::{Origin, ValueRef};
@@ -72,14 +72,25 @@ impl Oddities {
 pub struct Mark {
     rows: usize,
     oddities: Oddities,
+    starts_ns: Option<(i64, i64)>,
 }
 
-/// A batch would not fit the 32-bit offsets of its columns.
+/// Why a request does not fit into a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error(
-    "one request holds more than {MAX_REQUEST_BYTES} bytes of text, or too many spans for its many keys; split it"
-)]
-pub struct TooLarge;
+pub enum TooLarge {
+    /// The 32-bit offsets of its columns would not reach all of its text.
+    #[error("the request holds more than {MAX_REQUEST_BYTES} bytes of text; send it in parts")]
+    Text,
+    /// A few bytes that name a key make a column as long as the batch.
+    #[error(
+        "the request's spans, times all attribute keys that any of them or its resource has, take more than \
+         {limit_bytes} bytes of memory; send fewer spans at a time, or give them fewer keys"
+    )]
+    Columns {
+        /// What they may take: see [`SpanBatchBuilder::limit_columns`].
+        limit_bytes: usize,
+    },
+}
 
 /// Text that one request may add to a batch.
 pub const MAX_REQUEST_BYTES: usize = 1 << 30;
@@ -122,6 +133,9 @@ pub struct SpanBatchBuilder {
     resource_service: Option<u32>,
     committed: Mark,
     oddities: Oddities,
+    /// Earliest and latest start since they were last taken.
+    starts_of_all_ns: Option<(i64, i64)>,
+    limit: Limit,
     /// Distinct texts of committed spans that were mended, since the last batch was sealed.
     unsealed_invalid_utf8: u64,
     sealed: Vec<SpanBatch>,
@@ -143,6 +157,22 @@ impl SpanBatchBuilder {
         let mut oddities = self.committed.oddities;
         oddities.invalid_utf8 += self.unsealed_invalid_utf8;
         oddities
+    }
+
+    /// Bounds what the columns of attributes, of events and of links each may take in memory, from the next request on; at
+    /// most, and where nothing is said, [`MAX_REQUEST_BYTES`]. Spans that are in the builder already count too.
+    pub fn limit_columns(&mut self, limit_bytes: usize) {
+        self.limit = Limit(limit_bytes.min(MAX_REQUEST_BYTES));
+        self.attributes.limit(self.limit);
+        self.events.attributes.limit = self.limit;
+        self.links.attributes.limit = self.limit;
+    }
+
+    /// Earliest and latest start of the spans that were committed since this was last called, in nanoseconds since the
+    /// epoch.
+    pub fn take_extent_ns(&mut self) -> Option<(i64, i64)> {
+        self.starts_of_all_ns = None;
+        self.committed.starts_ns.take()
     }
 
     /// Starts a resource: spans from here on have its attributes and none of the resource before.
@@ -224,8 +254,10 @@ impl SpanBatchBuilder {
                 self.status_messages.intern(span.status_message) as i32
             });
         self.push_trace_state(span.trace_state);
-        let start_ns = span.start_ns.min(i64::MAX as u64);
-        self.starts_ns.push(start_ns as i64);
+        let start_ns = span.start_ns.min(i64::MAX as u64) as i64;
+        self.starts_ns.push(start_ns);
+        let (first_ns, last_ns) = self.starts_of_all_ns.unwrap_or((start_ns, start_ns));
+        self.starts_of_all_ns = Some((first_ns.min(start_ns), last_ns.max(start_ns)));
         self.durations_ns
             .push(span.end_ns.checked_sub(span.start_ns).unwrap_or_else(|| {
                 self.oddities.negative_durations += 1;
@@ -257,9 +289,9 @@ impl SpanBatchBuilder {
     /// Keeps all spans since the last commit, and seals the batch where it has grown large.
     pub fn commit(&mut self) -> Result<(), TooLarge> {
         self.attributes.commit(self.rows());
-        if self.is_too_large() {
+        if let Some(error) = self.too_large() {
             self.rollback();
-            return Err(TooLarge);
+            return Err(error);
         }
         self.committed = self.mark();
         self.interners().for_each(Interner::commit);
@@ -274,12 +306,18 @@ impl SpanBatchBuilder {
         Ok(())
     }
 
-    fn is_too_large(&mut self) -> bool {
-        self.text_bytes() > MAX_REQUEST_BYTES + TARGET_TEXT_BYTES
-            || self.attributes.is_too_large()
+    fn too_large(&mut self) -> Option<TooLarge> {
+        if self.attributes.is_too_large()
             || self.events.attributes.is_too_large()
             || self.links.attributes.is_too_large()
-            || self.interners().any(|interner| interner.is_too_large())
+        {
+            return Some(TooLarge::Columns {
+                limit_bytes: self.limit.0,
+            });
+        }
+        let is_too_large = self.text_bytes() > MAX_REQUEST_BYTES + TARGET_TEXT_BYTES
+            || self.interners().any(|interner| interner.is_too_large());
+        is_too_large.then_some(TooLarge::Text)
     }
 
     /// Every set of distinct texts of the batch that is being built.
@@ -313,6 +351,7 @@ impl SpanBatchBuilder {
         Mark {
             rows: self.rows(),
             oddities: self.oddities,
+            starts_ns: self.starts_of_all_ns,
         }
     }
 
@@ -323,6 +362,7 @@ impl SpanBatchBuilder {
             self.truncate(mark.rows);
         }
         self.oddities = mark.oddities;
+        self.starts_of_all_ns = mark.starts_ns;
     }
 
     /// Forgets what was set since the last [`end_span`](Self::end_span): the span turned out to be none.
@@ -381,6 +421,9 @@ impl SpanBatchBuilder {
         self.attributes = std::mem::take(&mut taken.attributes);
         self.committed.oddities = taken.committed.oddities;
         self.oddities = taken.committed.oddities;
+        self.committed.starts_ns = taken.committed.starts_ns;
+        self.starts_of_all_ns = taken.committed.starts_ns;
+        self.limit_columns(taken.limit.0);
         self.sealed.push(taken.into_batch(overflow, attributes));
     }
 

@@ -13,15 +13,12 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
 use super::interner::{Interner, equal};
-use super::nested::{NestedAttributes, dictionary};
+use super::nested::{Limit, NestedAttributes, dictionary};
 use super::schema;
 use super::value::{Origin, ValueRef, ValueType, base64_text};
 
 /// Attribute columns a batch may have; keys that come later share one nested column.
 const MAX_COLUMNS: usize = 1024;
-/// Codes over all columns that one request may lead to. A few bytes that name a rare key make a column as long as
-/// the batch, so this and not the size of the request is what bounds memory.
-const MAX_CODES: usize = 1 << 28;
 
 /// The code of a row without a value.
 pub(crate) const NONE: i32 = -1;
@@ -108,10 +105,19 @@ pub(crate) struct AttributeColumns {
     overflow: NestedAttributes,
     /// Columns at the last commit.
     committed: usize,
+    /// What the codes of all columns may take. A few bytes that name a rare key make a column as long as the batch, so
+    /// this and not the size of the request is what bounds memory.
+    limit: Limit,
     too_large: bool,
 }
 
 impl AttributeColumns {
+    /// Bounds what the columns may take in memory.
+    pub(crate) fn limit(&mut self, limit: Limit) {
+        self.limit = limit;
+        self.overflow.limit = limit;
+    }
+
     /// The number of columns.
     pub(crate) fn len(&self) -> usize {
         self.columns.len()
@@ -229,7 +235,7 @@ impl AttributeColumns {
 
     /// Whether all columns may grow to `rows` rows; where not, the request will fail and need not be kept.
     fn fits(&mut self, rows: usize) -> bool {
-        self.too_large |= rows * self.columns.len() > MAX_CODES;
+        self.too_large |= rows * self.columns.len() * size_of::<i32>() > self.limit.0;
         !self.too_large
     }
 

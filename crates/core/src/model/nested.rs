@@ -120,6 +120,16 @@ pub(crate) fn ids<const N: usize>(ids: Vec<[u8; N]>) -> FixedSizeBinaryArray {
     FixedSizeBinaryArray::new(N as i32, Buffer::from_vec(ids.into_flattened()), None)
 }
 
+/// What columns may take in memory, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limit(pub(crate) usize);
+
+impl Default for Limit {
+    fn default() -> Self {
+        Self(MAX_REQUEST_BYTES)
+    }
+}
+
 /// Lists of attributes under construction.
 #[derive(Debug, Default)]
 pub(crate) struct NestedAttributes {
@@ -130,6 +140,7 @@ pub(crate) struct NestedAttributes {
     types: Vec<u8>,
     value_ends: Vec<i32>,
     value_bytes: Vec<u8>,
+    pub(crate) limit: Limit,
     too_large: bool,
 }
 
@@ -147,7 +158,7 @@ impl NestedAttributes {
     ) {
         // A resource of long texts that found no column is copied to each of its spans, so this is not bounded by
         // the size of the request.
-        if self.bytes() + text.len() > MAX_REQUEST_BYTES {
+        if self.bytes() + text.len() > self.limit.0 {
             self.too_large = true;
             return;
         }
@@ -220,6 +231,11 @@ pub(crate) struct Events {
 impl Events {
     /// Adds an event whose attributes were pushed before; ends their list.
     pub(crate) fn push(&mut self, time_ns: i64, name: &[u8]) {
+        // Two bytes of a request are enough for an event.
+        if self.bytes() > self.attributes.limit.0 {
+            self.attributes.too_large = true;
+            return;
+        }
         self.times.push(time_ns);
         self.name_codes.push(self.names.intern(name) as i32);
         self.attributes.end_list();
@@ -270,6 +286,10 @@ pub(crate) struct Links {
 impl Links {
     /// Adds a link whose attributes were pushed before; ends their list.
     pub(crate) fn push(&mut self, trace_id: TraceId, span_id: SpanId, trace_state: &[u8]) {
+        if self.bytes() > self.attributes.limit.0 {
+            self.attributes.too_large = true;
+            return;
+        }
         self.trace_ids.push(trace_id.0);
         self.span_ids.push(span_id.0);
         self.trace_state_codes

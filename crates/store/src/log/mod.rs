@@ -6,6 +6,6 @@ mod files;
 mod record;
 mod writer;
 
-pub(crate) use files::{LogFiles, sync_folder};
+pub(crate) use files::{LOG, LogFiles, sync_folder};
 pub(crate) use record::{Found, Record, records};
 pub(crate) use writer::{LogError, LogWriter};

@@ -1,7 +1,6 @@
 //! Appends records to the log: one write and one sync serve all requests that wait.
 
-use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -10,7 +9,7 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 use tokio::sync::oneshot;
 
-use super::files::LogFiles;
+use super::files::{LogFile, LogFiles};
 use super::record::{FILE_HEADER, Record};
 use crate::settings::Durability;
 
@@ -130,7 +129,7 @@ impl Drop for LogWriter {
 }
 
 struct Open {
-    file: File,
+    file: LogFile,
     generation: u64,
     /// How many bytes of it are whole records.
     length: u64,
@@ -278,7 +277,7 @@ impl<'a> Writing<'a> {
         }
     }
 
-    fn sync(&mut self, file: &File) -> io::Result<()> {
+    fn sync(&mut self, file: &LogFile) -> io::Result<()> {
         if self.unsynced_since.take().is_some() && self.durability != Durability::None {
             file.sync_data()?;
             self.shared.syncs.fetch_add(1, Ordering::Relaxed);

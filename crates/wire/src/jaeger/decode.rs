@@ -32,10 +32,10 @@ pub fn decode_jaeger(
     } else {
         let document: Document<'_> = read_document(source)?;
         if let (Some(failure), true) = (document.errors.first(), document.data.is_empty()) {
-            return Err(DecodeError {
-                position: source.start(),
-                problem: format!("Jaeger answered with an error: {}", failure.msg),
-            });
+            return Err(DecodeError::malformed(
+                source.start(),
+                format!("Jaeger answered with an error: {}", failure.msg),
+            ));
         }
         let own = Trace {
             trace_id: document.trace_id,

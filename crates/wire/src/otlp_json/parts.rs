@@ -144,9 +144,9 @@ impl Link<'_, '_, '_> {
             Err(IdError::Zero) => T::default(),
             Err(_) if text.is_empty() => T::default(),
             Err(error) => {
-                self.bad.get_or_insert_with(|| DecodeError {
-                    position: self.walk.source.position_of(text),
-                    problem: format!("{field}: {error}"),
+                self.bad.get_or_insert_with(|| {
+                    let position = self.walk.source.position_of(text);
+                    DecodeError::malformed(position, format!("{field}: {error}"))
                 });
                 T::default()
             }

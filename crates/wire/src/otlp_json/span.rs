@@ -171,9 +171,9 @@ impl<'de> Span<'_, 'de, '_> {
         match parse(text) {
             Ok(id) => Some(id),
             Err(error) => {
-                self.rejection.get_or_insert_with(|| DecodeError {
-                    position: self.walk.source.position_of(text),
-                    problem: format!("{field}: {error}"),
+                self.rejection.get_or_insert_with(|| {
+                    let position = self.walk.source.position_of(text);
+                    DecodeError::malformed(position, format!("{field}: {error}"))
                 });
                 None
             }
@@ -182,10 +182,10 @@ impl<'de> Span<'_, 'de, '_> {
 
     fn id_must_be(&mut self, field: &str, there: bool) {
         if !there && self.rejection.is_none() {
-            self.rejection = Some(DecodeError {
-                position: self.walk.source.position_of(&self.name),
-                problem: format!("{field}: a span has none"),
-            });
+            self.rejection = Some(DecodeError::malformed(
+                self.walk.source.position_of(&self.name),
+                format!("{field}: a span has none"),
+            ));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A trace request to rows of a batch, in one walk over its bytes.
 
 use tracediff_core::model::{
-    MAX_REQUEST_BYTES, SpanBatchBuilder, SpanCore, SpanId, TraceId, ValueRef,
+    MAX_REQUEST_BYTES, SpanBatchBuilder, SpanCore, SpanId, TooLarge, TraceId, ValueRef,
 };
 
 use super::any_value::{AnyValue, read_key_value, read_plain_key_value, write_array, write_map};
@@ -23,14 +23,9 @@ pub fn decode_otlp_protobuf(
     base_offset: u64,
     builder: &mut SpanBatchBuilder,
 ) -> Result<Decoded, DecodeError> {
-    let too_large = || DecodeError {
-        position: Position::Byte(base_offset),
-        problem: format!(
-            "request: holds more than {MAX_REQUEST_BYTES} bytes of text; send it in parts"
-        ),
-    };
+    let too_large = |error| DecodeError::too_large(Position::Byte(base_offset), error);
     if bytes.len() > MAX_REQUEST_BYTES {
-        return Err(too_large());
+        return Err(too_large(TooLarge::Text));
     }
     let mut walk = Walk {
         builder,
@@ -40,10 +35,7 @@ pub fn decode_otlp_protobuf(
     let result = walk.request(Message::new(bytes, base_offset, &shape::REQUEST));
     let decoded = walk.decoded;
     match result {
-        Ok(()) => match builder.commit() {
-            Ok(()) => Ok(decoded),
-            Err(_) => Err(too_large()),
-        },
+        Ok(()) => builder.commit().map(|()| decoded).map_err(too_large),
         Err(failure) => {
             builder.rollback();
             Err(*failure)

@@ -37,10 +37,7 @@ pub fn next_message(
     framing: Framing,
     offset: u64,
 ) -> Result<Option<Frame>, DecodeError> {
-    let fail = |problem: String| DecodeError {
-        position: Position::Byte(offset),
-        problem,
-    };
+    let fail = |problem: String| DecodeError::malformed(Position::Byte(offset), problem);
     match read_header(buffer, framing) {
         Header::Incomplete => Ok(None),
         Header::Malformed => Err(fail(

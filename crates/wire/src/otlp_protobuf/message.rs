@@ -218,10 +218,10 @@ impl<'a> Message<'a> {
     /// A failure at `offset` in the field of `tag`.
     #[cold]
     pub(super) fn fail_in(self, tag: u32, offset: u64, problem: String) -> Failure {
-        Box::new(DecodeError {
-            position: Position::Byte(offset),
-            problem: format!("{}: {problem}", self.shape.path(tag)),
-        })
+        Box::new(DecodeError::malformed(
+            Position::Byte(offset),
+            format!("{}: {problem}", self.shape.path(tag)),
+        ))
     }
 
     #[cold]

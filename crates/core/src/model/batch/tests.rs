@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{SpanBatchBuilder, SpanCore, TooLarge, ValueRef};
+use crate::model::{MAX_REQUEST_BYTES, SpanBatchBuilder, SpanCore, TooLarge, ValueRef};
 
 fn id(n: u8) -> SpanCore<'static> {
     SpanCore {
@@ -267,10 +267,81 @@ fn a_request_that_memory_would_not_hold_is_refused() {
         builder.end_span(&id(2));
     }
     builder.discard_span();
-    assert_eq!(builder.commit(), Err(TooLarge));
+    let limit_bytes = MAX_REQUEST_BYTES;
+    assert_eq!(builder.commit(), Err(TooLarge::Columns { limit_bytes }));
     builder.end_span(&id(3));
     builder.commit().unwrap();
     let batch = &builder.finish()[0];
     assert_eq!(batch.len(), 2);
     assert!(batch.attribute_columns().is_empty());
+}
+
+#[test]
+fn each_kind_of_column_has_the_bound_that_was_set() {
+    const LIMIT: usize = 1 << 20;
+    let check = |add: &dyn Fn(&mut SpanBatchBuilder), fits: usize| {
+        for (count, expected) in [
+            (fits, Ok(())),
+            (2 * fits, Err(TooLarge::Columns { limit_bytes: LIMIT })),
+        ] {
+            let mut builder = SpanBatchBuilder::new();
+            builder.limit_columns(LIMIT);
+            builder.begin_resource();
+            (0..count).for_each(|_| add(&mut builder));
+            builder.end_span(&id(1));
+            assert_eq!(builder.commit(), expected, "{count}");
+            // The next request is measured anew, and the bound stays over a batch's end.
+            builder.end_span(&id(2));
+            builder.commit().unwrap();
+            builder.finish();
+            builder.begin_resource();
+            (0..2 * fits).for_each(|_| add(&mut builder));
+            builder.end_span(&id(3));
+            assert!(builder.commit().is_err());
+        }
+    };
+    check(&|builder| builder.event(0, b""), 80_000);
+    let link = |builder: &mut SpanBatchBuilder| builder.link(TraceId([1; 16]), SpanId([1; 8]), b"");
+    check(&link, 30_000);
+    check(
+        &|builder| {
+            builder.link_attribute(b"", ValueRef::Int(1));
+            link(builder);
+        },
+        20_000,
+    );
+    let with_keys = |builder: &mut SpanBatchBuilder, keys: i64| {
+        builder.begin_resource();
+        for key in 0..keys {
+            builder.resource_attribute(format!("key.{key}").as_bytes(), ValueRef::Int(key));
+        }
+        builder.end_span(&id(2));
+    };
+    check(&|builder| with_keys(builder, 1_000), 250);
+    // 300 of them have no column left: they are copied to each span.
+    check(&|builder| with_keys(builder, 1_324), 120);
+}
+
+#[test]
+fn the_extent_is_that_of_committed_spans_since_it_was_taken() {
+    let at = |start_ns| SpanCore { start_ns, ..id(1) };
+    let mut builder = SpanBatchBuilder::new();
+    assert_eq!(builder.take_extent_ns(), None);
+    for start_ns in [5, 4, 6] {
+        builder.end_span(&at(start_ns));
+    }
+    builder.commit().unwrap();
+    builder.end_span(&at(1));
+    builder.rollback();
+    builder.finish();
+    builder.end_span(&at(7));
+    let mark = builder.mark();
+    builder.end_span(&at(100));
+    builder.rewind(mark);
+    builder.commit().unwrap();
+    assert_eq!(builder.take_extent_ns(), Some((4, 7)));
+    builder.end_span(&at(u64::MAX));
+    builder.commit().unwrap();
+    assert_eq!(builder.take_extent_ns(), Some((i64::MAX, i64::MAX)));
+    assert_eq!(builder.take_extent_ns(), None);
 }
