@@ -24,9 +24,6 @@ const BATCH_ROWS: usize = 8_192;
 /// Trace ids in their order.
 pub(crate) type Ids = RangeInclusive<u128>;
 
-/// All trace ids.
-pub(crate) const ALL_IDS: Ids = 0..=u128::MAX;
-
 /// A segment that can be read.
 #[derive(Debug)]
 pub(crate) struct Segment {
@@ -53,7 +50,7 @@ impl Segment {
         }
     }
 
-    fn file(&self) -> SegmentFile {
+    pub(super) fn file(&self) -> SegmentFile {
         SegmentFile {
             store: self.objects.store(),
             path: self.meta.path(),
@@ -74,6 +71,11 @@ impl Segment {
             })
         };
         self.known.get_or_try_init(load).await
+    }
+
+    /// What its footer says.
+    pub(super) async fn metadata(&self) -> Result<&ArrowReaderMetadata, ParquetError> {
+        Ok(&self.known().await?.metadata)
     }
 
     /// The columns of its spans.
