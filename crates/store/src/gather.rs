@@ -47,14 +47,25 @@ pub(crate) fn position(schema: &SchemaRef, field: &Field) -> Option<usize> {
     schema.fields().iter().position(is_it)
 }
 
+/// Bytes that a span often has in a segment.
+const SPAN_BYTES: usize = 50;
+
 /// All spans as a segment, each once. Spans with the same trace id, span id and start are one that was sent again.
 pub(crate) fn write_sorted(batches: &[SpanBatch], level: i32) -> Result<Written> {
+    write_sorted_in_groups(batches, level, ROW_GROUP_ROWS)
+}
+
+pub(crate) fn write_sorted_in_groups(
+    batches: &[SpanBatch],
+    level: i32,
+    group_rows: usize,
+) -> Result<Written> {
     let schemas: Vec<_> = batches.iter().map(|b| b.record_batch().schema()).collect();
     let schema = joint_schema(&schemas);
-    let mut writer = SegmentWriter::new(Arc::clone(&schema), level)?;
     let order = sorted(batches)?;
+    let mut writer = SegmentWriter::new(Arc::clone(&schema), level, order.len() * SPAN_BYTES)?;
     let mut gatherer = Gatherer::new(batches);
-    for places in order.chunks(ROW_GROUP_ROWS) {
+    for places in order.chunks(group_rows) {
         let mut group = writer.begin_group()?;
         for field in schema.fields() {
             group.write(&mut gatherer.column(field, places))?;

@@ -22,7 +22,7 @@ use crate::view::{Parts, View};
 const MERGED: usize = 8;
 /// zstd levels of segments from the head and of merged ones.
 const LEVEL: i32 = 1;
-const MERGED_LEVEL: i32 = 3;
+const MERGED_LEVEL: i32 = 1;
 /// How long to wait after a failure.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
 

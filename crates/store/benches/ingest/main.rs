@@ -180,6 +180,7 @@ async fn full_load(requests: &Arc<Vec<Vec<u8>>>, spans: f64, floor: f64) -> f64 
     let request_mib = requests.iter().map(Vec::len).sum::<usize>() as u64 >> 20;
     // From here on the peak is that of taking in.
     let _ = std::fs::write("/proc/self/clear_refs", "5");
+    let resident = resident_mib("VmRSS:");
     let (before, began, by_thread) = (cpu(), Instant::now(), cpu_by_thread());
     let waits = send(&store, requests, |_| Duration::ZERO).await;
     let wall = began.elapsed();
@@ -220,10 +221,11 @@ async fn full_load(requests: &Arc<Vec<Vec<u8>>>, spans: f64, floor: f64) -> f64 
         of(&["merger"]) / while_open_spans(&while_open) * 1e9,
     );
     println!(
-        "  {} segments, {:.1} bytes a span; peak {} MiB beside the requests",
+        "  {} segments, {:.1} bytes a span; peak {} MiB beside the requests ({} MiB at the start)",
         readings.segments,
         readings.segment_bytes as f64 / readings.segment_spans as f64,
-        peak_mib().saturating_sub(request_mib),
+        resident_mib("VmHWM:").saturating_sub(request_mib),
+        resident.saturating_sub(request_mib),
     );
     assert_eq!(readings.segment_spans, spans as u64);
     println!("  merged segments: {}", merged(folder.path()));
@@ -303,9 +305,10 @@ fn cpu_by_thread() -> BTreeMap<String, Duration> {
     threads
 }
 
-fn peak_mib() -> u64 {
+/// Memory of this process as `/proc` names it.
+fn resident_mib(name: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
     let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
     kib.unwrap_or_default() >> 10
 }

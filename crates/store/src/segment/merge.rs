@@ -10,6 +10,7 @@ use arrow_array::{ArrayRef, ListArray, RecordBatch};
 use arrow_schema::{ArrowError, Field, SchemaRef};
 use bytes::Bytes;
 use futures::future::try_join_all;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::{ParquetError, Result};
 use parquet::schema::types::ColumnDescPtr;
@@ -32,6 +33,14 @@ const SAMPLE: usize = 4 * PAGE_ROWS;
 
 /// The spans of all segments, each once, as one file; `None` where that would have too many columns.
 pub(crate) async fn merge(segments: &[Arc<Segment>], level: i32) -> Result<Option<Written>> {
+    merge_in_groups(segments, level, ROW_GROUP_ROWS).await
+}
+
+async fn merge_in_groups(
+    segments: &[Arc<Segment>],
+    level: i32,
+    group_rows: usize,
+) -> Result<Option<Written>> {
     let mut schemas = Vec::new();
     for segment in segments {
         schemas.push(segment.schema().await?);
@@ -41,9 +50,10 @@ pub(crate) async fn merge(segments: &[Arc<Segment>], level: i32) -> Result<Optio
         return Ok(None);
     }
     let order = order(segments, &schemas).await?;
-    let mut writer = SegmentWriter::new(Arc::clone(&schema), level)?;
+    let bytes: u64 = segments.iter().map(|segment| segment.meta.bytes).sum();
+    let mut writer = SegmentWriter::new(Arc::clone(&schema), level, bytes as usize)?;
     let mut first = vec![0; segments.len()];
-    for order in order.chunks(ROW_GROUP_ROWS) {
+    for order in order.chunks(group_rows) {
         let mut counts = vec![0; segments.len()];
         order
             .iter()
@@ -154,9 +164,12 @@ async fn order(segments: &[Arc<Segment>], schemas: &[SchemaRef]) -> Result<Vec<u
             return Ok(order);
         };
         let source = &mut sources[number];
+        // Of a span that was sent again the one in the first of the segments stays.
+        let mut is_first = true;
         while let Some(key) = source.key()
-            && others.is_none_or(|others| *key <= others)
+            && (is_first || others.is_none_or(|others| *key < others))
         {
+            is_first = false;
             let is_again = last == Some(*key);
             last = Some(*key);
             order.push(number as u8 | if is_again { SENT_AGAIN } else { 0 });
@@ -175,36 +188,51 @@ struct Column<'a> {
     sources: Vec<Option<SegmentColumn>>,
 }
 
+/// The values of a segment's rows, some at a time.
+struct Values<T> {
+    batches: Option<ParquetRecordBatchReader>,
+    values: Vec<T>,
+    at: usize,
+}
+
+impl<T: Copy> Values<T> {
+    fn read_on(&mut self, none: T, append: impl Fn(&ArrayRef, &mut Vec<T>)) -> Result<()> {
+        self.values.clear();
+        self.at = 0;
+        let Some(batches) = &mut self.batches else {
+            self.values.resize(PAGE_ROWS, none);
+            return Ok(());
+        };
+        while self.values.is_empty() {
+            let too_few = || ParquetError::General("a segment has too few rows".to_owned());
+            let batch = batches.next().ok_or_else(too_few)??;
+            append(batch.column(0), &mut self.values);
+        }
+        Ok(())
+    }
+}
+
 impl Column<'_> {
     /// One value for each row; `none` where its segment has no such column.
     fn values<T: Copy>(&self, none: T, append: impl Fn(&ArrayRef, &mut Vec<T>)) -> Result<Vec<T>> {
         let mut sources = Vec::new();
-        for (source, count) in self.sources.iter().zip(self.counts) {
-            let mut values = Vec::with_capacity(*count);
-            if let Some(source) = source
-                && *count > 0
-            {
-                for batch in source.batches()? {
-                    append(batch?.column(0), &mut values);
-                }
-            } else {
-                values.resize(*count, none);
-            }
-            if values.len() != *count {
-                return Err(ParquetError::General(
-                    "a segment has too few rows".to_owned(),
-                ));
-            }
-            sources.push(values.into_iter());
+        for source in &self.sources {
+            sources.push(Values {
+                batches: source.as_ref().map(SegmentColumn::batches).transpose()?,
+                values: Vec::new(),
+                at: 0,
+            });
         }
         let mut merged = Vec::with_capacity(self.order.len());
         for from in self.order {
-            let value = sources[(from & !SENT_AGAIN) as usize]
-                .next()
-                .unwrap_or(none);
-            if from & SENT_AGAIN == 0 {
-                merged.push(value);
+            let source = &mut sources[(from & !SENT_AGAIN) as usize];
+            if source.at == source.values.len() {
+                source.read_on(none, &append)?;
             }
+            if from & SENT_AGAIN == 0 {
+                merged.push(source.values[source.at]);
+            }
+            source.at += 1;
         }
         Ok(merged)
     }
@@ -340,7 +368,7 @@ impl Rows for Column<'_> {
 
     fn lists(&mut self, each: &mut dyn FnMut(ArrayRef) -> Result<()>) -> Result<()> {
         struct Open {
-            batches: parquet::arrow::arrow_reader::ParquetRecordBatchReader,
+            batches: ParquetRecordBatchReader,
             /// The number of the array that is being read.
             array: usize,
             rows: std::ops::Range<usize>,
@@ -401,5 +429,120 @@ impl Rows for Column<'_> {
 
     fn has_lists(&self) -> bool {
         !self.sources.iter().flatten().all(SegmentColumn::is_empty)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+    use tracediff_core::model::{SpanBatch, SpanBatchBuilder, SpanCore, SpanId, TraceId, ValueRef};
+    use tracediff_wire::encode_otlp_json;
+
+    use super::*;
+    use crate::gather::write_sorted_in_groups;
+    use crate::manifest::SegmentMeta;
+    use crate::objects::Objects;
+
+    /// Spans of traces of five, some of which are in every part. A part has columns that others do not have.
+    fn part(number: u64, spans: u64) -> Vec<SpanBatch> {
+        let mut builder = SpanBatchBuilder::new();
+        for span in 0..spans {
+            // Every seventh was sent in all parts.
+            let id = if span.is_multiple_of(7) {
+                span
+            } else {
+                span + number * 1_000_000
+            };
+            let text = |text: String| text.into_bytes();
+            builder.begin_resource();
+            builder.resource_attribute(b"service.name", ValueRef::String(b"shop"));
+            let mut attributes = vec![
+                (&b"same"[..], text("always".to_owned())),
+                (b"few", text(format!("value {}", id % 11))),
+                (b"different", text(format!("{id:032x}"))),
+            ];
+            if number == 1 {
+                attributes.push((b"of one part", text(format!("{}", id % 3))));
+            }
+            if id % 1_000 < 30 {
+                attributes.push((b"rare", text(format!("{}", id % 700))));
+            }
+            // Hardly any repeat in a part, and all do over all parts.
+            attributes.push((b"of many", text(format!("user {}", id % 9_000))));
+            for (key, text) in &attributes {
+                builder.span_attribute(key, ValueRef::String(text));
+            }
+            if id % 50 == 3 {
+                builder.event_attribute(b"why", ValueRef::String(format!("{id}").as_bytes()));
+                builder.event(id, b"exception");
+            }
+            let mut trace_id = [1; 16];
+            let trace = (id / 5).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            trace_id[..8].copy_from_slice(&trace.to_be_bytes());
+            // Traces that begin alike are told apart.
+            trace_id[15] = (id % 5 % 2) as u8;
+            builder.end_span(&SpanCore {
+                trace_id: TraceId(trace_id),
+                span_id: SpanId((id + 1).to_be_bytes()),
+                parent_span_id: SpanId(if id % 5 == 0 { [0; 8] } else { [3; 8] }),
+                operation: if id % 2 == 0 { b"even" } else { b"odd" },
+                kind: (id % 6) as u8,
+                status: (id % 3) as u8,
+                status_message: b"",
+                trace_state: if number == 2 && id % 4 == 0 {
+                    b"ot=th:8"
+                } else {
+                    b""
+                },
+                start_ns: 1_000_000 - id % 5,
+                end_ns: 2_000_000 + id,
+            });
+        }
+        builder.commit().unwrap();
+        builder.finish()
+    }
+
+    fn rows(file: Bytes) -> Vec<SpanBatch> {
+        let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
+        let batches = reader.with_batch_size(1_000).build().unwrap();
+        batches
+            .map(|batch| SpanBatch::try_from(batch.unwrap()).unwrap())
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn merged_segments_hold_what_one_would_hold() {
+        let folder = tempfile::tempdir().unwrap();
+        let objects = Objects::local(folder.path()).unwrap();
+        let parts = [part(0, 21_000), part(1, 40_000), part(2, 9_500), part(3, 1)];
+        let mut segments = Vec::new();
+        for (number, batches) in (0..).zip(&parts) {
+            let written = write_sorted_in_groups(batches, 1, 13_000).unwrap();
+            let meta = SegmentMeta {
+                number,
+                spans: written.spans,
+                bytes: written.file.len() as u64,
+                first_start_ns: written.first_start_ns,
+                last_start_ns: written.last_start_ns,
+                written_ns: 0,
+            };
+            objects.create(&meta.path(), written.file).await.unwrap();
+            segments.push(Arc::new(Segment::new(meta, objects.clone())));
+        }
+        let expected = write_sorted_in_groups(&parts.concat(), 1, usize::MAX).unwrap();
+        for group_rows in [usize::MAX, 9_999] {
+            let merged = merge_in_groups(&segments, 1, group_rows)
+                .await
+                .unwrap()
+                .unwrap();
+            assert_eq!(merged.spans, expected.spans);
+            assert_eq!(merged.first_start_ns, expected.first_start_ns);
+            assert_eq!(merged.last_start_ns, expected.last_start_ns);
+            let (merged, expected) = (rows(merged.file), rows(expected.file.clone()));
+            assert_eq!(merged.len(), expected.len());
+            for (merged, expected) in merged.iter().zip(&expected) {
+                assert!(encode_otlp_json(merged) == encode_otlp_json(expected));
+            }
+        }
     }
 }

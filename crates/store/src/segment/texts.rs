@@ -16,7 +16,6 @@ use parquet::file::statistics::{Statistics, ValueStatistics};
 use parquet::schema::types::ColumnDescPtr;
 
 use super::chunk::{Chunk, Encoder, NONE, PAGE_ROWS, Values};
-use super::runs::write_differences;
 
 /// Bytes that a dictionary may always have.
 const DICTIONARY_BYTES: usize = 1 << 20;
@@ -137,12 +136,14 @@ fn text_statistics(
     )
 }
 
-/// A column of texts that hardly repeat, each written for itself.
+/// A column of texts that hardly repeat, each written for itself: in Parquet's plain form, since Arrow's C++ library reads
+/// no other into dictionary columns.
 pub(crate) struct SingleTexts<'e> {
     chunk: Chunk<'e>,
     /// 0 for a row with a text, else `NONE`.
     rows: Vec<u32>,
-    lengths: Vec<i64>,
+    there: usize,
+    /// Texts, each with its length before it.
     bytes: Vec<u8>,
 }
 
@@ -151,7 +152,7 @@ impl<'e> SingleTexts<'e> {
         Self {
             chunk: Chunk::new(encoder, column),
             rows: Vec::with_capacity(PAGE_ROWS),
-            lengths: Vec::with_capacity(PAGE_ROWS),
+            there: 0,
             bytes: Vec::new(),
         }
     }
@@ -163,7 +164,9 @@ impl<'e> SingleTexts<'e> {
             None => self.rows.push(NONE),
             Some(text) => {
                 self.rows.push(0);
-                self.lengths.push(text.len() as i64);
+                self.there += 1;
+                self.bytes
+                    .extend_from_slice(&(text.len() as u32).to_le_bytes());
                 self.bytes.extend_from_slice(text);
             }
         }
@@ -174,17 +177,13 @@ impl<'e> SingleTexts<'e> {
     }
 
     fn end_page(&mut self) -> Result<()> {
-        self.chunk.write_levels(&self.rows, self.lengths.len());
-        let mut values = std::mem::take(&mut self.chunk.encoder.values);
-        values.clear();
-        write_differences(&self.lengths, &mut values);
-        values.extend_from_slice(&self.bytes);
-        let how = Values::Compressible(Encoding::DELTA_LENGTH_BYTE_ARRAY);
-        let (rows, there) = (self.rows.len(), self.lengths.len());
-        let written = self.chunk.write_values(&values, rows, there, how);
-        self.chunk.encoder.values = values;
+        self.chunk.write_levels(&self.rows, self.there);
+        let how = Values::Compressible(Encoding::PLAIN);
+        let written = self
+            .chunk
+            .write_values(&self.bytes, self.rows.len(), self.there, how);
         self.rows.clear();
-        self.lengths.clear();
+        self.there = 0;
         self.bytes.clear();
         written
     }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use arrow_array::ArrayRef;
-use arrow_schema::{DataType, Field, SchemaRef};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use bytes::Bytes;
 use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::arrow::{ArrowSchemaConverter, add_encoded_arrow_schema_to_metadata};
-use parquet::basic::{Compression, ZstdLevel};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::{ParquetError, Result};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
@@ -64,7 +64,8 @@ pub(crate) trait Rows {
 pub(crate) struct SegmentWriter {
     schema: SchemaRef,
     file: SerializedFileWriter<Vec<u8>>,
-    factory: ArrowRowGroupWriterFactory,
+    /// Makes Parquet's own writers, for lists alone.
+    lists: ArrowRowGroupWriterFactory,
     encoder: Encoder,
     extent: Extent,
 }
@@ -77,16 +78,14 @@ struct Extent {
 }
 
 impl SegmentWriter {
-    pub(crate) fn new(schema: SchemaRef, level: i32) -> Result<Self> {
-        let mut properties = properties(level)?;
-        add_encoded_arrow_schema_to_metadata(&schema, &mut properties);
-        let parquet = ArrowSchemaConverter::new().convert(&schema)?;
-        let root = parquet.root_schema_ptr();
-        let file = SerializedFileWriter::new(Vec::new(), root, Arc::new(properties))?;
+    /// `bytes` is how many the file is likely to have.
+    pub(crate) fn new(schema: SchemaRef, level: i32, bytes: usize) -> Result<Self> {
+        let lists = schema.fields().iter().filter(|field| is_list(field));
+        let lists = Arc::new(Schema::new(lists.cloned().collect::<Vec<_>>()));
         Ok(Self {
-            factory: ArrowRowGroupWriterFactory::new(&file, Arc::clone(&schema)),
+            lists: ArrowRowGroupWriterFactory::new(&file(&lists, level, Vec::new())?, lists),
+            file: file(&schema, level, Vec::with_capacity(bytes))?,
             schema,
-            file,
             encoder: Encoder::new(level)?,
             extent: Extent {
                 spans: 0,
@@ -106,11 +105,12 @@ impl SegmentWriter {
             number,
             schema: &self.schema,
             leaves: leaves.collect(),
-            factory: &self.factory,
+            lists: &self.lists,
             encoder: &mut self.encoder,
             extent: &mut self.extent,
             next: 0,
             writers: None,
+            next_writer: 0,
             into: self.file.next_row_group()?,
         })
     }
@@ -131,13 +131,15 @@ pub(crate) struct Group<'a> {
     schema: &'a SchemaRef,
     /// By leaf: the number of its field, and what it is.
     leaves: Vec<(usize, ColumnDescPtr)>,
-    factory: &'a ArrowRowGroupWriterFactory,
+    lists: &'a ArrowRowGroupWriterFactory,
     encoder: &'a mut Encoder,
     extent: &'a mut Extent,
     /// The number of the next field.
     next: usize,
-    /// Parquet's own writers by leaf, for lists. Only there once a column needs them.
+    /// Parquet's own writers of the leaves of lists. Only there once a column needs them.
     writers: Option<Vec<Option<ArrowColumnWriter>>>,
+    /// The number of the next leaf of lists.
+    next_writer: usize,
     into: SerializedRowGroupWriter<'a, Vec<u8>>,
 }
 
@@ -145,17 +147,13 @@ impl Group<'_> {
     /// Writes the next column.
     pub(crate) fn write(&mut self, rows: &mut impl Rows) -> Result<()> {
         let field = Arc::clone(&self.schema.fields()[self.next]);
-        let of_field = |(_, (root, _)): &(usize, &(usize, ColumnDescPtr))| *root == self.next;
-        let leaves: Vec<(usize, ColumnDescPtr)> = (0..)
-            .zip(&self.leaves)
-            .filter(of_field)
-            .map(|(leaf, (_, column))| (leaf, Arc::clone(column)))
-            .collect();
+        let of_field = self.leaves.iter().filter(|(root, _)| *root == self.next);
+        let leaves: Vec<ColumnDescPtr> = of_field.map(|(_, column)| Arc::clone(column)).collect();
         self.next += 1;
-        if matches!(field.data_type(), DataType::List(_)) {
-            return self.write_lists(&field, &leaves, rows);
+        if is_list(&field) {
+            return self.write_lists(&field, leaves, rows);
         }
-        let [(_, column)] = &leaves[..] else {
+        let [column] = &leaves[..] else {
             return Err(unknown(&field));
         };
         let (encoder, column) = (&mut *self.encoder, Arc::clone(column));
@@ -192,12 +190,14 @@ impl Group<'_> {
     fn write_lists(
         &mut self,
         field: &Field,
-        leaves: &[(usize, ColumnDescPtr)],
+        leaves: Vec<ColumnDescPtr>,
         rows: &mut impl Rows,
     ) -> Result<()> {
+        let first = self.next_writer;
+        self.next_writer += leaves.len();
         if !rows.has_lists() {
-            for (_, column) in leaves {
-                let (bytes, close) = fixed::empty(self.encoder, Arc::clone(column), rows.count())?;
+            for column in leaves {
+                let (bytes, close) = fixed::empty(self.encoder, column, rows.count())?;
                 self.into.append_column(&bytes, close)?;
             }
             return Ok(());
@@ -205,13 +205,13 @@ impl Group<'_> {
         let writers = match self.writers.take() {
             Some(writers) => writers,
             None => {
-                let writers = self.factory.create_column_writers(self.number)?;
+                let writers = self.lists.create_column_writers(self.number)?;
                 writers.into_iter().map(Some).collect()
             }
         };
         let writers = self.writers.insert(writers);
-        let of_field = leaves.iter().filter_map(|(leaf, _)| writers[*leaf].take());
-        let mut of_field: Vec<ArrowColumnWriter> = of_field.collect();
+        let of_field = writers[first..self.next_writer].iter_mut();
+        let mut of_field: Vec<ArrowColumnWriter> = of_field.filter_map(Option::take).collect();
         rows.lists(&mut |array| {
             for (leaf, writer) in compute_leaves(field, &array)?.iter().zip(&mut of_field) {
                 writer.write(leaf)?;
@@ -234,6 +234,17 @@ fn unknown(field: &Field) -> ParquetError {
     ParquetError::General(format!("a column `{}` is not written", field.name()))
 }
 
+fn is_list(field: &Field) -> bool {
+    matches!(field.data_type(), DataType::List(_))
+}
+
+fn file(schema: &SchemaRef, level: i32, into: Vec<u8>) -> Result<SerializedFileWriter<Vec<u8>>> {
+    let mut properties = properties(level)?;
+    add_encoded_arrow_schema_to_metadata(schema, &mut properties);
+    let parquet = ArrowSchemaConverter::new().convert(schema)?;
+    SerializedFileWriter::new(into, parquet.root_schema_ptr(), Arc::new(properties))
+}
+
 /// For lists, which Parquet's own writer writes.
 fn properties(level: i32) -> Result<WriterProperties> {
     let properties = WriterProperties::builder()
@@ -243,6 +254,9 @@ fn properties(level: i32) -> Result<WriterProperties> {
         .set_data_page_row_count_limit(PAGE_ROWS)
         .set_write_batch_size(PAGE_ROWS)
         .set_created_by("tracediff".to_owned())
+        // What follows a dictionary that is full. The encoding that would be chosen takes two MiB for each column before
+        // the first row, and Arrow's C++ library does not read it into dictionary columns.
+        .set_encoding(Encoding::PLAIN)
         .set_statistics_enabled(EnabledStatistics::Chunk);
     Ok(properties.build())
 }
