@@ -1,4 +1,4 @@
-//! Rows of many batches in one order as new batches, column by column.
+//! Rows of many batches in the order of segments, column by column.
 //!
 //! Dictionaries are joined once, not for every row: a row's new code is looked up by its old one.
 
@@ -6,19 +6,20 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::Int32Type;
-use arrow_array::{
-    Array, ArrayRef, DictionaryArray, FixedSizeBinaryArray, Int32Array, ListArray, RecordBatch,
-    StringArray, new_null_array,
-};
-use arrow_buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
-use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
-use foldhash::fast::RandomState;
-use hashbrown::HashMap;
+use arrow_array::types::{Float64Type, Int32Type, TimestampNanosecondType, UInt8Type, UInt64Type};
+use arrow_array::{Array, ArrayRef, FixedSizeBinaryArray, ListArray, StringArray};
+use arrow_buffer::OffsetBuffer;
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use bytes::Bytes;
+use parquet::column::writer::ColumnCloseResult;
+use parquet::errors::{ParquetError, Result};
+use parquet::schema::types::ColumnDescPtr;
 use tracediff_core::model::SpanBatch;
 
-/// Where a row is: the number of its batch and the row in it.
-pub(crate) type Place = (u32, u32);
+use crate::segment::{
+    CodedTexts, Dictionary, Encoder, NONE, PAGE_ROWS, ROW_GROUP_ROWS, Rows, SegmentWriter,
+    SingleTexts, Written,
+};
 
 /// The columns of all schemas: core columns, then attributes in order of their names.
 pub(crate) fn joint_schema<'a>(schemas: impl IntoIterator<Item = &'a SchemaRef>) -> SchemaRef {
@@ -39,222 +40,424 @@ pub(crate) fn joint_schema<'a>(schemas: impl IntoIterator<Item = &'a SchemaRef>)
     Arc::new(Schema::new(core))
 }
 
-/// Batches whose rows can be had in any order, with the columns of one schema: null where a batch has no such column.
-pub(crate) struct Gatherer {
-    schema: SchemaRef,
-    columns: Vec<Column>,
+/// The number of a field in another schema.
+pub(crate) fn position(schema: &SchemaRef, field: &Field) -> Option<usize> {
+    let is_it =
+        |other: &Arc<Field>| other.name() == field.name() && other.metadata() == field.metadata();
+    schema.fields().iter().position(is_it)
 }
 
-/// One column of all batches.
-enum Column {
-    Text(Texts),
-    /// Ids, of this many bytes.
-    Ids(i32, Vec<FixedSizeBinaryArray>),
-    /// Lists that are all empty.
-    Empty(ListArray),
-    Other(Vec<ArrayRef>),
+/// Bytes that a span often has in a segment.
+const SPAN_BYTES: usize = 50;
+
+/// All spans as a segment, each once. Spans with the same trace id, span id and start are one that was sent again.
+pub(crate) fn write_sorted(batches: &[SpanBatch], level: i32) -> Result<Written> {
+    write_sorted_in_groups(batches, level, ROW_GROUP_ROWS)
 }
 
-/// A dictionary column of all batches with one dictionary.
-struct Texts {
-    /// By batch: codes, which of them are there, and the joint code of every code. `None` where the batch has no such
-    /// column.
-    batches: Vec<Option<Codes>>,
-    joint: ArrayRef,
-}
-
-struct Codes {
-    codes: ScalarBuffer<i32>,
-    nulls: Option<NullBuffer>,
-    joint: Vec<i32>,
-}
-
-impl Gatherer {
-    pub(crate) fn new(schema: &SchemaRef, batches: &[SpanBatch]) -> Self {
-        let rows = batches.iter().map(SpanBatch::len).sum();
-        let column = |field: &Arc<Field>| {
-            let find = |batch: &SpanBatch| {
-                let batch = batch.record_batch();
-                let mut fields = batch.schema_ref().fields().iter();
-                let is_it = |other: &Arc<Field>| {
-                    other.name() == field.name() && other.metadata() == field.metadata()
-                };
-                fields
-                    .position(is_it)
-                    .map(|at| Arc::clone(batch.column(at)))
-            };
-            let columns: Vec<Option<ArrayRef>> = batches.iter().map(find).collect();
-            if matches!(field.data_type(), DataType::Dictionary(..)) {
-                return Column::Text(Texts::new(&columns, rows));
-            }
-            let columns: Vec<ArrayRef> = columns
-                .into_iter()
-                .zip(batches)
-                .map(|(column, batch)| {
-                    column.unwrap_or_else(|| new_null_array(field.data_type(), batch.len()))
-                })
-                .collect();
-            match field.data_type() {
-                DataType::FixedSizeBinary(length) => {
-                    let ids = columns.iter().map(|c| c.as_fixed_size_binary().clone());
-                    Column::Ids(*length, ids.collect())
-                }
-                DataType::List(_) if is_empty(&columns) => {
-                    Column::Empty(columns[0].as_list().slice(0, 0))
-                }
-                _ => Column::Other(columns),
-            }
-        };
-        Self {
-            schema: Arc::clone(schema),
-            columns: schema.fields().iter().map(column).collect(),
+pub(crate) fn write_sorted_in_groups(
+    batches: &[SpanBatch],
+    level: i32,
+    group_rows: usize,
+) -> Result<Written> {
+    let schemas: Vec<_> = batches.iter().map(|b| b.record_batch().schema()).collect();
+    let schema = joint_schema(&schemas);
+    let order = sorted(batches)?;
+    let mut writer = SegmentWriter::new(Arc::clone(&schema), level, order.len() * SPAN_BYTES)?;
+    let mut gatherer = Gatherer::new(batches);
+    for places in order.chunks(group_rows) {
+        let mut group = writer.begin_group()?;
+        for field in schema.fields() {
+            group.write(&mut gatherer.column(field, places))?;
         }
+        group.end()?;
     }
-
-    /// The rows at these places, in this order.
-    pub(crate) fn rows(&self, places: &[Place]) -> Result<SpanBatch, ArrowError> {
-        let mut of_arrow: Vec<(usize, usize)> = Vec::new();
-        let mut columns = Vec::with_capacity(self.columns.len());
-        for column in &self.columns {
-            let column: ArrayRef = match column {
-                Column::Text(texts) => Arc::new(texts.rows(places)?),
-                Column::Ids(length, ids) => Arc::new(ids_at(*length, ids, places)?),
-                Column::Empty(list) => {
-                    let offsets = OffsetBuffer::new_zeroed(places.len());
-                    let (field, _, values, _) = list.clone().into_parts();
-                    Arc::new(ListArray::try_new(
-                        field,
-                        offsets,
-                        values.slice(0, 0),
-                        None,
-                    )?)
-                }
-                Column::Other(columns) => {
-                    if of_arrow.is_empty() {
-                        let place = |(batch, row): &Place| (*batch as usize, *row as usize);
-                        of_arrow = places.iter().map(place).collect();
-                    }
-                    let columns: Vec<&dyn Array> = columns.iter().map(AsRef::as_ref).collect();
-                    arrow_select::interleave::interleave(&columns, &of_arrow)?
-                }
-            };
-            columns.push(column);
-        }
-        let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns)?;
-        SpanBatch::try_from(batch).map_err(|e| ArrowError::SchemaError(e.to_string()))
-    }
+    writer.finish()
 }
 
-fn is_empty(lists: &[ArrayRef]) -> bool {
-    let has_none = |list: &ArrayRef| {
-        let offsets = list.as_list::<i32>().offsets();
-        offsets.first() == offsets.last()
+/// The rows of all batches in the order of segments, numbered from the first row of the first batch on.
+fn sorted(batches: &[SpanBatch]) -> Result<Vec<u32>> {
+    let rows: usize = batches.iter().map(SpanBatch::len).sum();
+    if u32::try_from(rows).is_err() {
+        return Err(ParquetError::General(format!("{rows} spans are too many")));
+    }
+    // By what nearly always tells: half of the trace id, and the start.
+    let mut keys: Vec<(u64, i64, u32)> = Vec::with_capacity(rows);
+    for batch in batches {
+        let first = keys.len() as u32;
+        keys.extend((0..batch.len()).map(|row| {
+            let id = u128::from_be_bytes(batch.trace_id(row).0);
+            ((id >> 64) as u64, batch.start_ns(row), first + row as u32)
+        }));
+    }
+    keys.sort_unstable();
+    let starts = first_rows(batches);
+    let whole = |row: u32| {
+        let (batch, row) = place(&starts, row);
+        let batch = &batches[batch];
+        let trace = u128::from_be_bytes(batch.trace_id(row).0);
+        let span = u64::from_be_bytes(batch.span_id(row).0);
+        (trace, batch.start_ns(row), span)
     };
-    !lists.is_empty() && lists.iter().all(has_none)
+    let mut order: Vec<u32> = Vec::with_capacity(rows);
+    for of_trace in keys.chunk_by(|a, b| a.0 == b.0) {
+        let [(.., first), rest @ ..] = of_trace else {
+            continue;
+        };
+        if rest.is_empty() {
+            order.push(*first);
+            continue;
+        }
+        let mut spans: Vec<_> = of_trace
+            .iter()
+            .map(|(.., row)| (whole(*row), *row))
+            .collect();
+        spans.sort_unstable();
+        spans.dedup_by_key(|(key, _)| *key);
+        order.extend(spans.iter().map(|(_, row)| *row));
+    }
+    Ok(order)
 }
 
-/// The joint code of a text that no row has.
-const NONE: i32 = -1;
+/// The number of every batch's first row.
+fn first_rows(batches: &[SpanBatch]) -> Vec<u32> {
+    let mut rows = 0;
+    let first = |batch: &SpanBatch| {
+        let first = rows;
+        rows += batch.len() as u32;
+        first
+    };
+    batches.iter().map(first).collect()
+}
 
-impl Texts {
-    fn new(columns: &[Option<ArrayRef>], rows: usize) -> Self {
-        let used = |column: &ArrayRef| {
-            column
-                .as_dictionary::<Int32Type>()
-                .values()
-                .len()
-                .min(column.len())
-        };
-        let count: usize = columns.iter().flatten().map(used).sum();
-        // Where nearly every row has a text of its own there is little to join.
-        let is_joined = count < rows / 2;
-        let mut known: HashMap<&str, i32, RandomState> = HashMap::default();
-        let mut joint: Vec<&str> = Vec::new();
-        let mut batches = Vec::with_capacity(columns.len());
-        for column in columns {
-            let Some(column) = column else {
-                batches.push(None);
-                continue;
-            };
-            let dictionary = column.as_dictionary::<Int32Type>();
-            let texts = dictionary.values().as_string::<i32>();
-            let mut code_of = |text| {
-                let mut add = || {
-                    joint.push(text);
-                    joint.len() as i32 - 1
-                };
-                if is_joined {
-                    *known.entry(text).or_insert_with(add)
-                } else {
-                    add()
-                }
-            };
-            let codes = dictionary.keys();
-            let of_codes = if texts.len() <= codes.len() {
-                (0..texts.len())
-                    .map(|code| code_of(texts.value(code)))
-                    .collect()
-            } else {
-                // A few rows of a large dictionary.
-                let mut of_codes = vec![NONE; texts.len()];
-                for code in codes.iter().flatten() {
-                    let joint = &mut of_codes[code as usize];
-                    if *joint == NONE {
-                        *joint = code_of(texts.value(code as usize));
-                    }
-                }
-                of_codes
-            };
-            batches.push(Some(Codes {
-                joint: of_codes,
-                codes: codes.values().clone(),
-                nulls: codes.nulls().filter(|n| n.null_count() > 0).cloned(),
-            }));
-        }
+/// The batch of a row, and the row in it.
+fn place(first_rows: &[u32], row: u32) -> (usize, usize) {
+    let batch = first_rows.partition_point(|first| *first <= row) - 1;
+    (batch, (row - first_rows[batch]) as usize)
+}
+
+/// Batches whose rows can be had in any order; keeps its buffers.
+struct Gatherer<'b> {
+    batches: &'b [SpanBatch],
+    first_rows: Vec<u32>,
+    /// Codes by row.
+    codes: Vec<u32>,
+    page: Vec<u32>,
+}
+
+impl<'b> Gatherer<'b> {
+    fn new(batches: &'b [SpanBatch]) -> Self {
         Self {
             batches,
-            joint: Arc::new(StringArray::from_iter_values(joint)),
+            first_rows: first_rows(batches),
+            codes: Vec::new(),
+            page: Vec::new(),
         }
     }
 
-    fn rows(&self, places: &[Place]) -> Result<DictionaryArray<Int32Type>, ArrowError> {
-        let whole = |batch: &Option<Codes>| batch.as_ref().is_some_and(|b| b.nulls.is_none());
-        if self.batches.iter().all(whole) {
-            let batches: Vec<(&[i32], &[i32])> = self
-                .batches
-                .iter()
-                .flatten()
-                .map(|batch| (&batch.codes[..], &batch.joint[..]))
-                .collect();
-            let code = |(batch, row): &Place| {
-                let (codes, joint) = batches[*batch as usize];
-                joint[codes[*row as usize] as usize]
-            };
-            let codes: ScalarBuffer<i32> = places.iter().map(code).collect::<Vec<i32>>().into();
-            return DictionaryArray::try_new(Int32Array::new(codes, None), Arc::clone(&self.joint));
-        }
-        let code = |(batch, row): &Place| {
-            let batch = self.batches[*batch as usize].as_ref()?;
-            let row = *row as usize;
-            let is_there = batch.nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row));
-            is_there.then(|| batch.joint[batch.codes[row] as usize])
+    fn column<'g>(&'g mut self, field: &Field, places: &'g [u32]) -> Column<'g, 'b> {
+        let of_batch = |batch: &'b SpanBatch| {
+            let batch = batch.record_batch();
+            let at = position(batch.schema_ref(), field);
+            at.map(|at| batch.column(at))
         };
-        let codes: Int32Array = places.iter().map(code).collect();
-        DictionaryArray::try_new(codes, Arc::clone(&self.joint))
+        Column {
+            arrays: self.batches.iter().map(of_batch).collect(),
+            gatherer: self,
+            places,
+        }
     }
 }
 
-fn ids_at(
-    length: i32,
-    ids: &[FixedSizeBinaryArray],
-    places: &[Place],
-) -> Result<FixedSizeBinaryArray, ArrowError> {
-    let mut bytes = Vec::with_capacity(places.len() * length as usize);
-    for (batch, row) in places {
-        bytes.extend_from_slice(ids[*batch as usize].value(*row as usize));
+/// One column of all batches, of some rows.
+struct Column<'g, 'b> {
+    /// By batch; `None` where it has no such column.
+    arrays: Vec<Option<&'b ArrayRef>>,
+    gatherer: &'g mut Gatherer<'b>,
+    places: &'g [u32],
+}
+
+impl<'b> Column<'_, 'b> {
+    /// One value for each row, from those of each batch.
+    fn values<T: Copy>(&self, of: impl Fn(&'b ArrayRef, &mut Vec<T>)) -> Vec<T> {
+        let mut values = Vec::new();
+        for array in self.arrays.iter().flatten() {
+            of(array, &mut values);
+        }
+        self.places
+            .iter()
+            .map(|row| values[*row as usize])
+            .collect()
     }
-    let has_nulls = ids.iter().any(|ids| ids.null_count() > 0);
-    let is_there = |(batch, row): &Place| ids[*batch as usize].is_valid(*row as usize);
-    let nulls = has_nulls.then(|| places.iter().map(is_there).collect::<NullBuffer>());
-    FixedSizeBinaryArray::try_new(length, Buffer::from_vec(bytes), nulls)
+
+    fn dictionaries(&self) -> impl Iterator<Item = Option<Texts<'b>>> {
+        self.arrays.iter().map(|array| array.map(Texts::new))
+    }
+}
+
+/// A dictionary column of one batch.
+struct Texts<'b> {
+    array: &'b arrow_array::DictionaryArray<Int32Type>,
+    values: &'b StringArray,
+    /// Rows that have a text.
+    there: usize,
+}
+
+impl<'b> Texts<'b> {
+    fn new(array: &'b ArrayRef) -> Self {
+        let array = array.as_dictionary::<Int32Type>();
+        Self {
+            array,
+            values: array.values().as_string::<i32>(),
+            there: array.len() - array.null_count(),
+        }
+    }
+
+    /// Appends what `code` is for the code of every row.
+    fn map(&self, code: impl Fn(usize) -> u32, into: &mut Vec<u32>) {
+        let codes = self.array.keys().values();
+        match self.array.nulls().filter(|nulls| nulls.null_count() > 0) {
+            None => into.extend(codes.iter().map(|of| code(*of as usize))),
+            Some(_) if self.there == 0 => into.resize(into.len() + codes.len(), NONE),
+            Some(nulls) => {
+                let rows = codes.iter().zip(nulls.iter());
+                into.extend(rows.map(|(of, there)| if there { code(*of as usize) } else { NONE }));
+            }
+        }
+    }
+
+    fn text_bytes(&self) -> usize {
+        let bytes = self.values.value_data().len();
+        bytes / self.values.len().max(1) * self.there
+    }
+}
+
+impl Rows for Column<'_, '_> {
+    fn count(&self) -> usize {
+        self.places.len()
+    }
+
+    fn ids<const N: usize>(&mut self) -> Result<Vec<[u8; N]>> {
+        Ok(self.values(|array, into| append_ids(array.as_fixed_size_binary(), into)))
+    }
+
+    fn numbers(&mut self) -> Result<Vec<i64>> {
+        Ok(self.values(append_numbers))
+    }
+
+    fn small_numbers(&mut self) -> Result<Vec<u8>> {
+        Ok(self.values(|array, into| {
+            into.extend_from_slice(array.as_primitive::<UInt8Type>().values());
+        }))
+    }
+
+    fn weights(&mut self) -> Result<Option<Vec<Option<f64>>>> {
+        let mut arrays = self.arrays.iter().flatten();
+        if arrays.all(|array| array.null_count() == array.len()) {
+            return Ok(None);
+        }
+        Ok(Some(self.values(|array, into| {
+            into.extend(array.as_primitive::<Float64Type>().iter());
+        })))
+    }
+
+    fn texts(
+        &mut self,
+        encoder: &mut Encoder,
+        column: ColumnDescPtr,
+    ) -> Result<(Bytes, ColumnCloseResult)> {
+        let there: usize = self.dictionaries().flatten().map(|texts| texts.there).sum();
+        let distinct = self
+            .dictionaries()
+            .flatten()
+            .map(|texts| texts.values.len());
+        // Where nearly every row has a text of its own there is little to join.
+        if distinct.sum::<usize>() * 2 > there {
+            return self.single_texts(encoder, column);
+        }
+        let text_bytes = self
+            .dictionaries()
+            .flatten()
+            .map(|texts| texts.text_bytes());
+        let text_bytes = text_bytes.sum();
+        let mut dictionary = Dictionary::default();
+        let mut joint = Vec::new();
+        let mut codes = std::mem::take(&mut self.gatherer.codes);
+        codes.clear();
+        for (texts, batch) in self.dictionaries().zip(self.gatherer.batches) {
+            let Some(texts) = texts else {
+                codes.resize(codes.len() + batch.len(), NONE);
+                continue;
+            };
+            joint.clear();
+            let values = (0..texts.values.len()).map(|code| texts.values.value(code).as_bytes());
+            joint.extend(values.map(|text| dictionary.code_of(text)));
+            texts.map(|code| joint[code], &mut codes);
+            if dictionary.is_too_large(text_bytes) {
+                break;
+            }
+        }
+        if dictionary.is_too_large(text_bytes) {
+            self.gatherer.codes = codes;
+            return self.single_texts(encoder, column);
+        }
+        let mut writing = CodedTexts::begin(encoder, column, &dictionary)?;
+        if dictionary.len() == 1 && there == codes.len() {
+            writing.write_constant(0, self.places.len())?;
+        } else {
+            for places in self.places.chunks(PAGE_ROWS) {
+                let page = &mut self.gatherer.page;
+                page.clear();
+                page.extend(places.iter().map(|row| codes[*row as usize]));
+                writing.write(page)?;
+            }
+        }
+        self.gatherer.codes = codes;
+        writing.close()
+    }
+
+    fn lists(&mut self, each: &mut dyn FnMut(ArrayRef) -> Result<()>) -> Result<()> {
+        let arrays: Vec<&ListArray> = self.arrays.iter().flatten().map(|a| a.as_list()).collect();
+        for places in self.places.chunks(PAGE_ROWS) {
+            let mut lists = Lists::default();
+            for row in places {
+                let (batch, row) = place(&self.gatherer.first_rows, *row);
+                if lists.add(arrays[batch], batch, row) {
+                    each(lists.take(&arrays)?)?;
+                }
+            }
+            each(lists.take(&arrays)?)?;
+        }
+        Ok(())
+    }
+
+    fn has_lists(&self) -> bool {
+        let has = |array: &&ArrayRef| {
+            let offsets = array.as_list::<i32>().offsets();
+            offsets.first() != offsets.last()
+        };
+        self.arrays.iter().flatten().any(has)
+    }
+}
+
+impl Column<'_, '_> {
+    /// Texts as they are, each for itself.
+    fn single_texts(
+        &mut self,
+        encoder: &mut Encoder,
+        column: ColumnDescPtr,
+    ) -> Result<(Bytes, ColumnCloseResult)> {
+        let mut all: Vec<&str> = Vec::new();
+        let mut codes = std::mem::take(&mut self.gatherer.codes);
+        codes.clear();
+        for (texts, batch) in self.dictionaries().zip(self.gatherer.batches) {
+            let Some(texts) = texts else {
+                codes.resize(codes.len() + batch.len(), NONE);
+                continue;
+            };
+            let first = all.len();
+            all.extend((0..texts.values.len()).map(|code| texts.values.value(code)));
+            texts.map(|code| (first + code) as u32, &mut codes);
+        }
+        let mut writing = SingleTexts::begin(encoder, column);
+        for row in self.places {
+            let text = all.get(codes[*row as usize] as usize);
+            writing.push(text.map(|text| text.as_bytes()))?;
+        }
+        self.gatherer.codes = codes;
+        writing.close()
+    }
+}
+
+/// Appends ids; zeros where there is none.
+pub(crate) fn append_ids<const N: usize>(array: &FixedSizeBinaryArray, into: &mut Vec<[u8; N]>) {
+    let id = |row: usize| match array.value(row).try_into() {
+        Ok(id) if array.is_valid(row) => id,
+        _ => [0; N],
+    };
+    into.extend((0..array.len()).map(id));
+}
+
+/// Appends times or the bits of durations.
+pub(crate) fn append_numbers(array: &ArrayRef, into: &mut Vec<i64>) {
+    match array.data_type() {
+        DataType::UInt64 => {
+            let numbers = array.as_primitive::<UInt64Type>().values();
+            into.extend(numbers.iter().map(|number| *number as i64));
+        }
+        _ => into.extend_from_slice(array.as_primitive::<TimestampNanosecondType>().values()),
+    }
+}
+
+/// Bytes of texts in lists past which they are handed on.
+const LIST_BYTES: usize = 64 << 20;
+
+/// Rows of lists, most of them empty, from some arrays.
+#[derive(Default)]
+pub(crate) struct Lists {
+    /// Where the lists are that are not empty.
+    places: Vec<(usize, usize)>,
+    lengths: Vec<usize>,
+    bytes: usize,
+}
+
+impl Lists {
+    /// Adds a row of an array; whether it is enough.
+    pub(crate) fn add(&mut self, array: &ListArray, number: usize, row: usize) -> bool {
+        let (from, to) = (
+            array.offsets()[row] as usize,
+            array.offsets()[row + 1] as usize,
+        );
+        self.lengths.push(to - from);
+        if from < to {
+            self.places.push((number, row));
+            self.bytes += text_bytes(array.values(), from, to);
+        }
+        self.bytes > LIST_BYTES
+    }
+
+    /// The rows so far as one array.
+    pub(crate) fn take(&mut self, arrays: &[&ListArray]) -> Result<ArrayRef> {
+        let Some(first) = arrays.first() else {
+            return Err(ParquetError::General("lists of no batch".to_owned()));
+        };
+        let values = if self.places.is_empty() {
+            first.values().slice(0, 0)
+        } else {
+            let arrays: Vec<&dyn Array> = arrays.iter().map(|array| *array as &dyn Array).collect();
+            let lists = arrow_select::interleave::interleave(&arrays, &self.places)?;
+            Arc::clone(lists.as_list::<i32>().values())
+        };
+        let offsets = OffsetBuffer::from_lengths(self.lengths.iter().copied());
+        let DataType::List(field) = first.data_type() else {
+            return Err(ParquetError::General("a list is none".to_owned()));
+        };
+        *self = Self::default();
+        Ok(Arc::new(ListArray::try_new(
+            Arc::clone(field),
+            offsets,
+            values,
+            None,
+        )?))
+    }
+}
+
+/// Bytes of the texts in some rows of nested columns.
+fn text_bytes(array: &ArrayRef, from: usize, to: usize) -> usize {
+    match array.data_type() {
+        DataType::Utf8 => {
+            let offsets = array.as_string::<i32>().offsets();
+            (offsets[to] - offsets[from]) as usize
+        }
+        DataType::List(_) => {
+            let list = array.as_list::<i32>();
+            let offset = |row: usize| list.offsets()[row] as usize;
+            text_bytes(list.values(), offset(from), offset(to))
+        }
+        DataType::Struct(_) => {
+            let columns = array.as_struct().columns().iter();
+            columns.map(|column| text_bytes(column, from, to)).sum()
+        }
+        _ => 8 * (to - from),
+    }
 }

@@ -10,12 +10,12 @@ use parquet::errors::ParquetError;
 use thiserror::Error;
 use tokio::sync::{Mutex, Notify};
 
-use crate::gather::joint_schema;
+use crate::gather::write_sorted;
 use crate::head::Generation;
 use crate::log::LogFiles;
 use crate::manifest::{ManifestError, SegmentMeta};
 use crate::objects::Objects;
-use crate::segment::{Segment, SegmentWriter, Written, merge, sorted};
+use crate::segment::{Segment, Written, merge};
 use crate::settings::Settings;
 use crate::view::{Parts, View};
 
@@ -23,7 +23,7 @@ use crate::view::{Parts, View};
 const MERGED: usize = 8;
 /// zstd levels of segments from the head and of merged ones.
 const LEVEL: i32 = 1;
-const MERGED_LEVEL: i32 = 3;
+const MERGED_LEVEL: i32 = 1;
 /// How long to wait after a failure.
 const AFTER_FAILURE: Duration = Duration::from_millis(if cfg!(test) { 5 } else { 1_000 });
 
@@ -176,13 +176,7 @@ impl Keeper {
 
     /// Writes the spans of a generation; `None` where it has none.
     async fn write(&self, generation: &Generation) -> Result<Option<Arc<Segment>>, KeepError> {
-        let batches = generation.batches();
-        let schemas: Vec<_> = batches.iter().map(|b| b.record_batch().schema()).collect();
-        let schema = joint_schema(&schemas);
-        let mut writer = SegmentWriter::new(Arc::clone(&schema), LEVEL)?;
-        sorted(&schema, &batches, |spans| writer.write(&spans))?;
-        drop(batches);
-        let written = writer.finish()?;
+        let written = write_sorted(&generation.batches(), LEVEL)?;
         Ok(match written.spans {
             0 => None,
             _ => Some(self.put(written).await?),

@@ -27,7 +27,7 @@ use crate::settings::Settings;
 use crate::view::{Parts, View};
 
 /// How hard the log compresses what producers did not: the log is short-lived, so speed counts.
-const LOG_LEVEL: i32 = -3;
+const LOG_LEVEL: i32 = -1;
 /// Bytes that the columns of any request may take in memory, and how many more for each byte of it.
 const COLUMN_BYTES: usize = 64 << 20;
 const COLUMN_BYTES_PER_BYTE: usize = 2;
@@ -90,8 +90,14 @@ impl std::fmt::Debug for Store {
     }
 }
 
+/// What a thread keeps of the buffer that it compresses into.
+const KEPT_BYTES: usize = 4 << 20;
+
+/// A compressor, and the buffer that it writes into.
+type Compressor = (zstd::bulk::Compressor<'static>, Vec<u8>);
+
 thread_local! {
-    static COMPRESSOR: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
+    static COMPRESSOR: RefCell<Option<Compressor>> = const { RefCell::new(None) };
 }
 
 impl Store {
@@ -412,11 +418,18 @@ fn column_bytes(request_bytes: usize) -> usize {
 
 fn compress(bytes: &[u8]) -> io::Result<Vec<u8>> {
     COMPRESSOR.with_borrow_mut(|compressor| {
-        let compressor = match compressor {
+        let (compressor, buffer) = match compressor {
             Some(compressor) => compressor,
-            none => none.insert(zstd::bulk::Compressor::new(LOG_LEVEL)?),
+            none => none.insert((zstd::bulk::Compressor::new(LOG_LEVEL)?, Vec::new())),
         };
-        compressor.compress(bytes)
+        buffer.clear();
+        buffer.reserve(zstd::zstd_safe::compress_bound(bytes.len()));
+        compressor.compress_to_buffer(bytes, buffer)?;
+        let compressed = buffer.as_slice().to_vec();
+        if buffer.capacity() > KEPT_BYTES {
+            *buffer = Vec::new();
+        }
+        Ok(compressed)
     })
 }
 

@@ -1,9 +1,13 @@
 //! Segments: immutable Parquet files, sorted by trace id and then by start.
 
+mod chunk;
+mod column;
 mod file;
 mod filter;
+mod fixed;
 mod merge;
 mod read;
+mod runs;
 mod scan;
 mod texts;
 mod write;
@@ -12,11 +16,13 @@ use std::sync::Arc;
 
 use object_store::ObjectStore;
 
+pub(crate) use chunk::{Encoder, NONE, PAGE_ROWS};
 pub(crate) use filter::may_hold;
 pub(crate) use merge::merge;
 pub(crate) use read::{Ids, Segment};
 pub(crate) use scan::Sought;
-pub(crate) use write::{SegmentWriter, Written, sorted};
+pub(crate) use texts::{CodedTexts, Dictionary, SingleTexts};
+pub(crate) use write::{ROW_GROUP_ROWS, Rows, SegmentWriter, Written};
 
 /// What reading all segments of a store shares.
 #[derive(Debug)]

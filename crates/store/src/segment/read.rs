@@ -30,9 +30,6 @@ pub(super) const BATCH_ROWS: usize = 8_192;
 /// Trace ids in their order.
 pub(crate) type Ids = RangeInclusive<u128>;
 
-/// All trace ids.
-pub(crate) const ALL_IDS: Ids = 0..=u128::MAX;
-
 /// A segment that can be read.
 #[derive(Debug)]
 pub(crate) struct Segment {
@@ -116,6 +113,11 @@ impl Segment {
         footers.get_or_insert_async(&self.meta.number, load).await
     }
 
+    /// What its footer says.
+    pub(super) async fn metadata(&self) -> Result<ArrowReaderMetadata, ParquetError> {
+        Ok(self.known().await?.metadata.clone())
+    }
+
     /// The columns of its spans.
     pub(crate) async fn schema(&self) -> Result<SchemaRef, ParquetError> {
         Ok(Arc::clone(self.known().await?.metadata.schema()))
@@ -125,17 +127,6 @@ impl Segment {
     pub(crate) async fn filters(&self) -> Result<&[FilterPlace], ParquetError> {
         let find = async || Ok(filter_places(self.known().await?.metadata.metadata()));
         self.filters.get_or_try_init(find).await.map(Vec::as_slice)
-    }
-
-    /// Its spans of these traces in order, and of some of their neighbours.
-    pub(crate) async fn spans(
-        &self,
-        ids: &Ids,
-    ) -> Result<BoxStream<'static, Result<SpanBatch, ParquetError>>, ParquetError> {
-        let known = self.known().await?;
-        let rows = known.rows_of(ids, None).into_iter();
-        let rows = RowSelection::from_consecutive_ranges(rows, known.rows);
-        self.stream(&known, rows)
     }
 
     /// All columns of these rows.

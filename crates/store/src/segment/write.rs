@@ -1,25 +1,24 @@
-//! Spans of a generation as a Parquet file.
+//! Spans in order as a Parquet file, row group by row group and column by column, whoever has the rows.
 
 use std::sync::Arc;
 
-use arrow_schema::{DataType, Field, SchemaRef};
+use arrow_array::ArrayRef;
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use bytes::Bytes;
 use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::arrow::{ArrowSchemaConverter, add_encoded_arrow_schema_to_metadata};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
-use parquet::errors::ParquetError;
+use parquet::column::writer::ColumnCloseResult;
+use parquet::errors::{ParquetError, Result};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
-use parquet::file::writer::SerializedFileWriter;
-use parquet::schema::types::ColumnPath;
-use tracediff_core::model::SpanBatch;
+use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
+use parquet::schema::types::ColumnDescPtr;
 
-use super::texts::TextChunk;
-use crate::gather::{Gatherer, Place};
+use super::chunk::{Encoder, PAGE_ROWS};
+use super::fixed;
 
 /// Rows of a row group.
-pub(super) const ROW_GROUP_ROWS: usize = 1 << 19;
-/// Rows of a page: what a look-up of one trace reads of a column.
-const PAGE_ROWS: usize = 8_192;
+pub(crate) const ROW_GROUP_ROWS: usize = 1 << 19;
 
 /// A file and what the manifest says of it.
 #[derive(Debug)]
@@ -30,236 +29,249 @@ pub(crate) struct Written {
     pub(crate) last_start_ns: i64,
 }
 
-/// Rows that are handed on at a time.
-const CHUNK_ROWS: usize = 8_192;
+/// One column of the rows of a row group, wherever they come from.
+pub(crate) trait Rows {
+    /// How many there are.
+    fn count(&self) -> usize;
 
-/// All spans in the order of segments, each once, some at a time. Spans with the same trace id, span id and start are one
-/// that was sent again.
-pub(crate) fn sorted(
-    schema: &SchemaRef,
-    batches: &[SpanBatch],
-    mut each: impl FnMut(SpanBatch) -> Result<(), ParquetError>,
-) -> Result<(), ParquetError> {
-    let mut spans: Vec<(u128, i64, u64, Place)> = Vec::new();
-    for (number, batch) in (0..).zip(batches) {
-        spans.extend((0..batch.len()).map(|row| {
-            let trace = u128::from_be_bytes(batch.trace_id(row).0);
-            let span = u64::from_be_bytes(batch.span_id(row).0);
-            (trace, batch.start_ns(row), span, (number, row as u32))
-        }));
-    }
-    spans.sort_unstable();
-    spans.dedup_by_key(|(trace, start_ns, span, _)| (*trace, *start_ns, *span));
-    let gatherer = Gatherer::new(schema, batches);
-    for chunk in spans.chunks(CHUNK_ROWS) {
-        let places: Vec<Place> = chunk.iter().map(|(.., place)| *place).collect();
-        each(gatherer.rows(&places)?)?;
-    }
-    Ok(())
+    /// Ids; zeros where a row has none.
+    fn ids<const N: usize>(&mut self) -> Result<Vec<[u8; N]>>;
+
+    /// Times, or the bits of durations.
+    fn numbers(&mut self) -> Result<Vec<i64>>;
+
+    /// OpenTelemetry's small numbers.
+    fn small_numbers(&mut self) -> Result<Vec<u8>>;
+
+    /// Weights; `None` where no row has one.
+    fn weights(&mut self) -> Result<Option<Vec<Option<f64>>>>;
+
+    /// Writes texts.
+    fn texts(
+        &mut self,
+        encoder: &mut Encoder,
+        column: ColumnDescPtr,
+    ) -> Result<(Bytes, ColumnCloseResult)>;
+
+    /// Lists, some rows at a time; not called where no row has one.
+    fn lists(&mut self, each: &mut dyn FnMut(ArrayRef) -> Result<()>) -> Result<()>;
+
+    /// Whether any row has a list that is not empty.
+    fn has_lists(&self) -> bool;
 }
 
-/// Writes batches that are in order, one behind the other.
+/// Writes row groups one behind the other.
 pub(crate) struct SegmentWriter {
     schema: SchemaRef,
-    level: i32,
     file: SerializedFileWriter<Vec<u8>>,
-    factory: ArrowRowGroupWriterFactory,
-    group: Option<Group>,
+    /// Makes Parquet's own writers, for lists alone.
+    lists: ArrowRowGroupWriterFactory,
+    encoder: Encoder,
+    extent: Extent,
+}
+
+/// What was written so far.
+struct Extent {
     spans: u64,
     first_start_ns: i64,
     last_start_ns: i64,
 }
 
-/// A row group that is being written, column by column.
-struct Group {
-    rows: usize,
-    columns: Vec<Column>,
-}
-
-enum Column {
-    Text(Box<TextChunk>),
-    /// One writer for each leaf.
-    Other(Vec<ArrowColumnWriter>),
-}
-
 impl SegmentWriter {
-    pub(crate) fn new(schema: SchemaRef, level: i32) -> Result<Self, ParquetError> {
-        let mut properties = properties(&schema, level)?;
-        add_encoded_arrow_schema_to_metadata(&schema, &mut properties);
-        let parquet = ArrowSchemaConverter::new().convert(&schema)?;
-        let root = parquet.root_schema_ptr();
-        let file = SerializedFileWriter::new(Vec::new(), root, Arc::new(properties))?;
+    /// `bytes` is how many the file is likely to have.
+    pub(crate) fn new(schema: SchemaRef, level: i32, bytes: usize) -> Result<Self> {
+        let lists = schema.fields().iter().filter(|field| is_list(field));
+        let lists = Arc::new(Schema::new(lists.cloned().collect::<Vec<_>>()));
         Ok(Self {
-            factory: ArrowRowGroupWriterFactory::new(&file, Arc::clone(&schema)),
+            lists: ArrowRowGroupWriterFactory::new(&file(&lists, level, Vec::new())?, lists),
+            file: file(&schema, level, Vec::with_capacity(bytes))?,
             schema,
-            level,
-            file,
-            group: None,
-            spans: 0,
-            first_start_ns: i64::MAX,
-            last_start_ns: i64::MIN,
+            encoder: Encoder::new(level)?,
+            extent: Extent {
+                spans: 0,
+                first_start_ns: i64::MAX,
+                last_start_ns: i64::MIN,
+            },
         })
     }
 
-    pub(crate) fn write(&mut self, batch: &SpanBatch) -> Result<(), ParquetError> {
-        self.spans += batch.len() as u64;
-        for row in 0..batch.len() {
-            self.first_start_ns = self.first_start_ns.min(batch.start_ns(row));
-            self.last_start_ns = self.last_start_ns.max(batch.start_ns(row));
-        }
-        let mut group = match self.group.take() {
-            Some(group) => group,
-            None => self.begin_group()?,
-        };
-        let fields = self
-            .schema
-            .fields()
-            .iter()
-            .zip(batch.record_batch().columns());
-        for ((field, array), column) in fields.zip(&mut group.columns) {
-            match column {
-                Column::Text(chunk) => chunk.write(array)?,
-                Column::Other(writers) => {
-                    for (leaf, writer) in compute_leaves(field, array)?.iter().zip(writers) {
-                        writer.write(leaf)?;
-                    }
-                }
-            }
-        }
-        group.rows += batch.len();
-        self.group = Some(group);
-        if self
-            .group
-            .as_ref()
-            .is_some_and(|group| group.rows >= ROW_GROUP_ROWS)
-        {
-            self.end_group()?;
-        }
-        Ok(())
-    }
-
-    fn begin_group(&self) -> Result<Group, ParquetError> {
+    /// A row group, whose columns are to be written in the schema's order.
+    pub(crate) fn begin_group(&mut self) -> Result<Group<'_>> {
         let number = self.file.flushed_row_groups().len();
-        let mut writers = self.factory.create_column_writers(number)?.into_iter();
         let parquet = self.file.schema_descr();
-        let leaves = |field: usize| {
-            let roots = (0..parquet.num_columns()).map(|leaf| parquet.get_column_root_idx(leaf));
-            roots.filter(|root| *root == field).count()
-        };
-        let column = |(number, field): (usize, &Arc<Field>)| {
-            let writers: Vec<_> = writers.by_ref().take(leaves(number)).collect();
-            match field.data_type() {
-                DataType::Dictionary(..) => {
-                    Column::Text(Box::new(TextChunk::new(self.level, field.is_nullable())))
-                }
-                _ => Column::Other(writers),
-            }
-        };
-        let columns = self.schema.fields().iter().enumerate().map(column);
+        let leaves = (0..parquet.num_columns())
+            .map(|leaf| (parquet.get_column_root_idx(leaf), parquet.column(leaf)));
         Ok(Group {
-            rows: 0,
-            columns: columns.collect(),
+            number,
+            schema: &self.schema,
+            leaves: leaves.collect(),
+            lists: &self.lists,
+            encoder: &mut self.encoder,
+            extent: &mut self.extent,
+            next: 0,
+            writers: None,
+            next_writer: 0,
+            into: self.file.next_row_group()?,
         })
     }
 
-    fn end_group(&mut self) -> Result<(), ParquetError> {
-        let Some(group) = self.group.take() else {
-            return Ok(());
-        };
-        let parquet = self.file.schema_descr();
-        let descriptions: Vec<_> = (0..parquet.num_columns())
-            .map(|leaf| parquet.column(leaf))
-            .collect();
-        let mut into = self.file.next_row_group()?;
-        let mut leaf = 0;
-        for column in group.columns {
-            match column {
-                Column::Text(chunk) => {
-                    let (bytes, close) = chunk.close(Arc::clone(&descriptions[leaf]))?;
-                    into.append_column(&bytes, close)?;
-                    leaf += 1;
-                }
-                Column::Other(writers) => {
-                    for writer in writers {
-                        writer.close()?.append_to_row_group(&mut into)?;
-                        leaf += 1;
-                    }
-                }
-            }
-        }
-        into.close()?;
-        Ok(())
-    }
-
-    pub(crate) fn finish(mut self) -> Result<Written, ParquetError> {
-        self.end_group()?;
+    pub(crate) fn finish(self) -> Result<Written> {
         Ok(Written {
             file: self.file.into_inner()?.into(),
-            spans: self.spans,
-            first_start_ns: self.first_start_ns,
-            last_start_ns: self.last_start_ns,
+            spans: self.extent.spans,
+            first_start_ns: self.extent.first_start_ns,
+            last_start_ns: self.extent.last_start_ns,
         })
     }
 }
 
-fn properties(schema: &SchemaRef, level: i32) -> Result<WriterProperties, ParquetError> {
-    let column = |name: &str| ColumnPath::from(name);
-    let mut properties = WriterProperties::builder()
+/// A row group that is being written.
+pub(crate) struct Group<'a> {
+    number: usize,
+    schema: &'a SchemaRef,
+    /// By leaf: the number of its field, and what it is.
+    leaves: Vec<(usize, ColumnDescPtr)>,
+    lists: &'a ArrowRowGroupWriterFactory,
+    encoder: &'a mut Encoder,
+    extent: &'a mut Extent,
+    /// The number of the next field.
+    next: usize,
+    /// Parquet's own writers of the leaves of lists. Only there once a column needs them.
+    writers: Option<Vec<Option<ArrowColumnWriter>>>,
+    /// The number of the next leaf of lists.
+    next_writer: usize,
+    into: SerializedRowGroupWriter<'a, Vec<u8>>,
+}
+
+impl Group<'_> {
+    /// Writes the next column.
+    pub(crate) fn write(&mut self, rows: &mut impl Rows) -> Result<()> {
+        let field = Arc::clone(&self.schema.fields()[self.next]);
+        let of_field = self.leaves.iter().filter(|(root, _)| *root == self.next);
+        let leaves: Vec<ColumnDescPtr> = of_field.map(|(_, column)| Arc::clone(column)).collect();
+        self.next += 1;
+        if is_list(&field) {
+            return self.write_lists(&field, leaves, rows);
+        }
+        let [column] = &leaves[..] else {
+            return Err(unknown(&field));
+        };
+        let (encoder, column) = (&mut *self.encoder, Arc::clone(column));
+        let (bytes, close) = match (field.name().as_str(), field.data_type()) {
+            (_, DataType::Dictionary(..)) => rows.texts(encoder, column)?,
+            ("trace_id", _) => fixed::trace_ids(encoder, column, &rows.ids()?)?,
+            ("span_id", _) => fixed::span_ids(encoder, column, &rows.ids()?)?,
+            ("parent_span_id", _) => fixed::parent_ids(encoder, column, &rows.ids()?)?,
+            ("start", _) => {
+                let starts = rows.numbers()?;
+                self.extent.spans += starts.len() as u64;
+                for start_ns in &starts {
+                    self.extent.first_start_ns = self.extent.first_start_ns.min(*start_ns);
+                    self.extent.last_start_ns = self.extent.last_start_ns.max(*start_ns);
+                }
+                fixed::numbers(encoder, column, &starts, |number| *number)?
+            }
+            ("duration", _) => {
+                // They have no sign: in the order of signed numbers after the highest bit is turned round.
+                fixed::numbers(encoder, column, &rows.numbers()?, |number| {
+                    number ^ i64::MIN
+                })?
+            }
+            (_, DataType::UInt8) => fixed::small_numbers(encoder, column, &rows.small_numbers()?)?,
+            (_, DataType::Float64) => match rows.weights()? {
+                Some(weights) => fixed::weights(encoder, column, &weights)?,
+                None => fixed::empty(encoder, column, rows.count())?,
+            },
+            _ => return Err(unknown(&field)),
+        };
+        self.into.append_column(&bytes, close)
+    }
+
+    fn write_lists(
+        &mut self,
+        field: &Field,
+        leaves: Vec<ColumnDescPtr>,
+        rows: &mut impl Rows,
+    ) -> Result<()> {
+        let first = self.next_writer;
+        self.next_writer += leaves.len();
+        if !rows.has_lists() {
+            for column in leaves {
+                let (bytes, close) = fixed::empty(self.encoder, column, rows.count())?;
+                self.into.append_column(&bytes, close)?;
+            }
+            return Ok(());
+        }
+        let writers = match self.writers.take() {
+            Some(writers) => writers,
+            None => {
+                let writers = self.lists.create_column_writers(self.number)?;
+                writers.into_iter().map(Some).collect()
+            }
+        };
+        let writers = self.writers.insert(writers);
+        let of_field = writers[first..self.next_writer].iter_mut();
+        let mut of_field: Vec<ArrowColumnWriter> = of_field.filter_map(Option::take).collect();
+        rows.lists(&mut |array| {
+            for (leaf, writer) in compute_leaves(field, &array)?.iter().zip(&mut of_field) {
+                writer.write(leaf)?;
+            }
+            Ok(())
+        })?;
+        for writer in of_field {
+            writer.close()?.append_to_row_group(&mut self.into)?;
+        }
+        Ok(())
+    }
+
+    /// Ends the row group, after its last column.
+    pub(crate) fn end(self) -> Result<()> {
+        self.into.close().map(|_| ())
+    }
+}
+
+fn unknown(field: &Field) -> ParquetError {
+    ParquetError::General(format!("a column `{}` is not written", field.name()))
+}
+
+fn is_list(field: &Field) -> bool {
+    matches!(field.data_type(), DataType::List(_))
+}
+
+fn file(schema: &SchemaRef, level: i32, into: Vec<u8>) -> Result<SerializedFileWriter<Vec<u8>>> {
+    let mut properties = properties(level)?;
+    add_encoded_arrow_schema_to_metadata(schema, &mut properties);
+    let parquet = ArrowSchemaConverter::new().convert(schema)?;
+    SerializedFileWriter::new(into, parquet.root_schema_ptr(), Arc::new(properties))
+}
+
+/// For lists, which Parquet's own writer writes.
+fn properties(level: i32) -> Result<WriterProperties> {
+    let properties = WriterProperties::builder()
         .set_writer_version(WriterVersion::PARQUET_2_0)
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(level)?))
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(level.max(1))?))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_data_page_row_count_limit(PAGE_ROWS)
         .set_write_batch_size(PAGE_ROWS)
         .set_created_by("tracediff".to_owned())
-        .set_statistics_enabled(EnabledStatistics::Page)
-        .set_bloom_filter_enabled(false);
-    // Texts are few and dictionary-encoded; these have nearly as many values as rows.
-    for (name, encoding) in [
-        ("trace_id", Encoding::DELTA_BYTE_ARRAY),
-        ("span_id", Encoding::PLAIN),
-        ("parent_span_id", Encoding::PLAIN),
-        ("start", Encoding::DELTA_BINARY_PACKED),
-        ("duration", Encoding::DELTA_BINARY_PACKED),
-    ] {
-        properties = properties
-            .set_column_dictionary_enabled(column(name), false)
-            .set_column_encoding(column(name), encoding);
-    }
-    for name in ["span_id", "parent_span_id"] {
-        // Random bytes neither compress nor tell pages apart.
-        properties = properties
-            .set_column_compression(column(name), Compression::UNCOMPRESSED)
-            .set_column_statistics_enabled(column(name), EnabledStatistics::None);
-    }
-    properties = properties
-        .set_column_bloom_filter_enabled(column("trace_id"), true)
-        .set_column_bloom_filter_fpp(column("trace_id"), 0.01);
-    for field in schema.fields() {
-        if let DataType::List(_) = field.data_type() {
-            continue;
-        }
-        let is_key = ["trace_id", "start", "duration"].contains(&field.name().as_str());
-        if !is_key && !["span_id", "parent_span_id"].contains(&field.name().as_str()) {
-            properties = properties.set_column_statistics_enabled(
-                ColumnPath::from(vec![field.name().clone()]),
-                EnabledStatistics::Chunk,
-            );
-        }
-    }
+        // What follows a dictionary that is full. The encoding that would be chosen takes two MiB for each column before
+        // the first row, and Arrow's C++ library does not read it into dictionary columns.
+        .set_encoding(Encoding::PLAIN)
+        .set_statistics_enabled(EnabledStatistics::Chunk);
     Ok(properties.build())
 }
 
 #[cfg(test)]
 mod tests {
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-    use tracediff_core::model::{SpanBatchBuilder, SpanCore, SpanId, TraceId, ValueRef};
+    use tracediff_core::model::{SpanBatch, SpanBatchBuilder, SpanCore, SpanId, TraceId, ValueRef};
 
-    use super::*;
-    use crate::gather::joint_schema;
+    use crate::gather::write_sorted;
 
     /// A text for a row, or none: few texts and many, long ones, in every row and in few, and in runs.
-    fn texts(row: u64) -> [(&'static str, Option<String>); 6] {
+    fn texts(row: u64) -> [(&'static str, Option<String>); 7] {
         [
+            ("one", Some("always".to_owned())),
             ("few", Some(format!("value {}", row * 7 % 5))),
             ("many", Some(format!("{row:x}"))),
             (
@@ -312,12 +324,7 @@ mod tests {
     #[test]
     fn texts_are_read_as_they_were_written() {
         const ROWS: u64 = 30_000;
-        let batches = batches(ROWS);
-        let schemas: Vec<_> = batches.iter().map(|b| b.record_batch().schema()).collect();
-        let schema = joint_schema(&schemas);
-        let mut writer = SegmentWriter::new(Arc::clone(&schema), 1).unwrap();
-        sorted(&schema, &batches, |batch| writer.write(&batch)).unwrap();
-        let written = writer.finish().unwrap();
+        let written = write_sorted(&batches(ROWS), 1).unwrap();
         assert_eq!((written.spans, written.first_start_ns), (ROWS, 0));
         assert_eq!(written.last_start_ns, ROWS as i64 - 1);
         let reader = ParquetRecordBatchReaderBuilder::try_new(written.file).unwrap();
