@@ -284,7 +284,7 @@ async fn what_there_is_to_ask_about_is_offered_with_counts() {
     let keys = store.attribute_keys(&everything).await.unwrap();
     assert_eq!(offered(keys), "tier 48000, plan 320");
     let values = store.attribute_values("tier", &ask("", 3)).await.unwrap();
-    assert_eq!(offered(values), "0 6858, 1 6858, 2 6858, more");
+    assert_eq!(offered(values), "1 6858, 2 6858, 3 6858, more");
     let window = seconds(&all, 0, 70);
     let of_window = Ask {
         window,

@@ -132,6 +132,8 @@ fn count_fields(prefix: &[u8], whole_len: u64, framing: Framing) -> Option<u64> 
         match read_header(rest, framing) {
             Header::Incomplete if (rest.len() as u64) < left => break,
             Header::Incomplete | Header::Malformed => return None,
+            // A varint of four bytes, read as the other framing, is such a length.
+            Header::Length(_, length) if length > MAX_REQUEST_BYTES as u64 => return None,
             Header::Length(header_bytes, length) => {
                 rest = &rest[header_bytes..];
                 left = left.checked_sub(header_bytes as u64)?.checked_sub(length)?;

@@ -162,6 +162,18 @@ proptest! {
 }
 
 #[test]
+fn the_length_of_a_large_message_is_no_other_framing() {
+    // Of 2 MiB and more, a varint has four bytes, as the other framing has.
+    let message = request((0..40_000).map(|n| span((n % 200 + 1) as u8)).collect()).encode_to_vec();
+    assert!(message.len() >= 2 << 20, "{}", message.len());
+    let bytes = delimited(&[message], Framing::VarintDelimited);
+    for whole_len in [None, Some(bytes.len() as u64)] {
+        let found = detect_protobuf_framing(&bytes[..1 << 16], whole_len);
+        assert_eq!(found, Some(Framing::VarintDelimited));
+    }
+}
+
+#[test]
 fn a_length_that_no_input_can_have_is_no_framing() {
     // A varint of nearly 2⁶⁴: header and message together are longer than a number can say.
     let bytes = [&[0xff; 9][..], &[0x01, 0x00, 0x29, 0xe9]].concat();
