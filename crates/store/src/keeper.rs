@@ -14,6 +14,7 @@ use crate::gather::joint_schema;
 use crate::head::Generation;
 use crate::log::LogFiles;
 use crate::manifest::{ManifestError, SegmentMeta};
+use crate::narrow::{narrow, narrow_schema, values};
 use crate::objects::Objects;
 use crate::segment::{Segment, SegmentWriter, Written, merge, sorted};
 use crate::settings::Settings;
@@ -176,9 +177,16 @@ impl Keeper {
 
     /// Writes the spans of a generation; `None` where it has none.
     async fn write(&self, generation: &Generation) -> Result<Option<Arc<Segment>>, KeepError> {
-        let batches = generation.batches();
+        let mut batches = generation.batches();
         let schemas: Vec<_> = batches.iter().map(|b| b.record_batch().schema()).collect();
-        let schema = joint_schema(&schemas);
+        let mut schema = joint_schema(&schemas);
+        let values = values(&schemas, &batches);
+        let weights = values.iter().map(|(field, values)| (&**field, *values));
+        if let Some(narrower) = narrow_schema(&schema, weights)
+            && let Some(narrowed) = narrow(&batches, &narrower)
+        {
+            (schema, batches) = (narrower, narrowed);
+        }
         let mut writer = SegmentWriter::new(Arc::clone(&schema), LEVEL)?;
         sorted(&schema, &batches, |spans| writer.write(&spans))?;
         drop(batches);

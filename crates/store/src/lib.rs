@@ -8,6 +8,7 @@ mod head;
 mod keeper;
 mod log;
 mod manifest;
+mod narrow;
 mod objects;
 mod place;
 mod read;

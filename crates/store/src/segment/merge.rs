@@ -11,6 +11,7 @@ use tracediff_core::model::SpanBatch;
 use super::read::{ALL_IDS, Segment};
 use super::write::{SegmentWriter, Written, sorted};
 use crate::gather::{Gatherer, Place, joint_schema};
+use crate::narrow::{narrow, narrow_schema};
 
 /// A segment while it is read.
 struct Source {
@@ -28,10 +29,8 @@ impl Source {
     }
 }
 
-/// Columns that a segment may have. Merging further would only make one that is too wide to be merged again.
-const MAX_COLUMNS: usize = 4_096;
-
-/// The spans of all segments, each once, as one file; `None` where that would have too many columns.
+/// The spans of all segments, each once, as one file; `None` where they have too many columns, and what these hold takes
+/// too much beside each other.
 pub(crate) async fn merge(
     segments: &[Arc<Segment>],
     level: i32,
@@ -46,10 +45,12 @@ pub(crate) async fn merge(
             is_at_end: false,
         });
     }
-    let schema = joint_schema(&schemas);
-    if schema.fields().len() > MAX_COLUMNS {
-        return Ok(None);
-    }
+    let joint = joint_schema(&schemas);
+    // What most segments have stays. A key that is an id is in one of them.
+    let columns = schemas.iter().flat_map(|schema| schema.fields());
+    let narrower = narrow_schema(&joint, columns.map(|field| (&**field, 1)));
+    let is_narrower = narrower.is_some();
+    let schema = narrower.unwrap_or(joint);
     let mut writer = SegmentWriter::new(Arc::clone(&schema), level)?;
     loop {
         for source in &mut sources {
@@ -84,6 +85,12 @@ pub(crate) async fn merge(
         }
         if ready.is_empty() && sources.iter().all(|s| s.is_at_end && s.open.is_none()) {
             return writer.finish().map(Some);
+        }
+        if is_narrower {
+            match narrow(&ready, &schema) {
+                Some(narrowed) => ready = narrowed,
+                None => return Ok(None),
+            }
         }
         sorted(&schema, &ready, |batch| writer.write(&batch))?;
         if is_stuck {
