@@ -10,6 +10,8 @@ mod body;
 mod compression;
 mod config;
 mod connections;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod grpc;
 mod http;
 mod intake;

@@ -10,10 +10,11 @@ use parquet::errors::ParquetError;
 use thiserror::Error;
 use tokio::sync::{Mutex, Notify};
 
-use crate::gather::write_sorted;
+use crate::gather::{joint_schema, write_sorted};
 use crate::head::Generation;
 use crate::log::LogFiles;
 use crate::manifest::{ManifestError, SegmentMeta};
+use crate::narrow::{narrow, narrow_schema, values};
 use crate::objects::Objects;
 use crate::segment::{Segment, Written, merge};
 use crate::settings::Settings;
@@ -176,7 +177,16 @@ impl Keeper {
 
     /// Writes the spans of a generation; `None` where it has none.
     async fn write(&self, generation: &Generation) -> Result<Option<Arc<Segment>>, KeepError> {
-        let written = write_sorted(&generation.batches(), LEVEL)?;
+        let mut batches = generation.batches();
+        let schemas: Vec<_> = batches.iter().map(|b| b.record_batch().schema()).collect();
+        let values = values(&schemas, &batches);
+        let weights = values.iter().map(|(field, values)| (&**field, *values));
+        if let Some(narrower) = narrow_schema(&joint_schema(&schemas), weights)
+            && let Some(narrowed) = narrow(&batches, &narrower)
+        {
+            batches = narrowed;
+        }
+        let written = write_sorted(&batches, LEVEL)?;
         Ok(match written.spans {
             0 => None,
             _ => Some(self.put(written).await?),

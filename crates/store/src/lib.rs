@@ -9,6 +9,7 @@ mod head;
 mod keeper;
 mod log;
 mod manifest;
+mod narrow;
 mod objects;
 mod place;
 mod read;

@@ -259,3 +259,83 @@ async fn a_folder_belongs_to_one_process() {
         "{error:?}"
     );
 }
+
+#[tokio::test]
+async fn keys_that_are_ids_share_a_column_and_merging_goes_on() {
+    const KEYS: u64 = 600;
+    let folder = tempfile::tempdir().unwrap();
+    let batch = |number: u64| {
+        let mut span = 0;
+        let traces = Traces::parse(TEXT).repeat(KEYS / 3, Duration::from_millis(20));
+        let traces = traces.edit(|one| {
+            one.trace += 1_000 * number;
+            let key = format!("cart.{}", KEYS * number + span);
+            one.attributes = vec![
+                (key, Value::Int(span as i64)),
+                ("shop.region".to_owned(), Value::Text("eu".to_owned())),
+            ];
+            span += 1;
+        });
+        traces.batch()
+    };
+    let columns = |batch: &SpanBatch| -> Vec<String> {
+        let columns = batch.attribute_columns().iter();
+        columns.map(|column| column.key.clone()).collect()
+    };
+    // A head of two requests has more of them than a segment may, seven more segments have others.
+    for number in 0..8 {
+        let (store, _) = Store::open(settings(folder.path())).await.unwrap();
+        for part in 0..2 {
+            let bytes = encode_otlp_protobuf(&batch(2 * number + part));
+            store.append(request(&bytes)).await.unwrap();
+        }
+        store.close();
+        if number == 0 {
+            let (store, _) = Store::open(settings(folder.path())).await.unwrap();
+            let read = store.trace(batch(1).trace_id(0)).await.unwrap();
+            assert_eq!(columns(&read[0]).len(), 1_024);
+            assert!(columns(&read[0]).contains(&"shop.region".to_owned()));
+        }
+    }
+    let (store, _) = Store::open(settings(folder.path())).await.unwrap();
+    while store.readings().segments > 1 {
+        assert_eq!(store.last_failure(), None);
+        tokio::task::yield_now().await;
+    }
+    let attributes = |batch: &SpanBatch, row: usize| {
+        let mut attributes: Vec<String> = batch
+            .attributes(row)
+            .iter()
+            .map(|a| {
+                format!(
+                    "{}.{}:{}={}",
+                    a.origin.name(),
+                    a.key,
+                    a.value_type.name(),
+                    a.text
+                )
+            })
+            .collect();
+        attributes.sort();
+        attributes
+    };
+    let mut expected = BTreeMap::new();
+    for number in 0..16 {
+        let batch = batch(number);
+        for row in 0..batch.len() {
+            let span = (batch.trace_id(row), batch.span_id(row));
+            assert_eq!(expected.insert(span, attributes(&batch, row)), None);
+        }
+    }
+    let window = Window::new(0, i64::MAX).unwrap();
+    let reading = store.read(Wanted::all(window, 1_000_000)).await.unwrap();
+    for batch in reading.part(0).await.unwrap() {
+        assert_eq!(columns(&batch).len(), 1_024);
+        assert!(columns(&batch).contains(&"shop.region".to_owned()));
+        for row in 0..batch.len() {
+            let span = (batch.trace_id(row), batch.span_id(row));
+            assert_eq!(expected.remove(&span), Some(attributes(&batch, row)));
+        }
+    }
+    assert!(expected.is_empty());
+}

@@ -15,6 +15,7 @@ use arrow_select::dictionary::garbage_collect_dictionary;
 use arrow_select::filter::filter_record_batch;
 
 use super::ids::{SpanId, TraceId};
+use super::nested::NestedAttributes;
 use super::schema::{SchemaError, core_fields, read_attribute_field};
 use super::semconv;
 use super::value::{Attribute, Origin, ValueType};
@@ -91,6 +92,9 @@ pub struct AttributeColumn {
     /// The values.
     pub column: TextColumn,
 }
+
+/// Text that [`SpanBatch::narrowed`] may copy.
+const MAX_FOLDED_BYTES: usize = 64 << 20;
 
 /// Spans as columns. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -313,6 +317,66 @@ impl SpanBatch {
             .expect("a batch can be filtered");
         #[expect(clippy::expect_used, reason = "the schema is that of self")]
         Self::try_from(batch).expect("the schema stays")
+    }
+
+    /// The same spans without the attribute columns that `keeps` does not keep: what these hold is among
+    /// [`other_attributes`](Self::other_attributes). `None` where their texts, of which a column has each once, would take
+    /// more than 64 MiB there.
+    pub fn narrowed(&self, keeps: impl Fn(&Field) -> bool) -> Option<Self> {
+        let schema = self.record_batch.schema();
+        let (mut fields, mut columns) = (Vec::new(), Vec::new());
+        let mut folded: Vec<&AttributeColumn> = Vec::new();
+        let mut attributes = self.attributes.iter();
+        for (field, column) in schema.fields().iter().zip(self.record_batch.columns()) {
+            let attribute = match core_name(field.name()) {
+                "" => attributes.next().filter(|_| !keeps(field)),
+                _ => None,
+            };
+            match attribute {
+                Some(attribute) => folded.push(attribute),
+                None => {
+                    fields.push(Arc::clone(field));
+                    columns.push(Arc::clone(column));
+                }
+            }
+        }
+        let mut places: Vec<(usize, usize)> = Vec::new();
+        let mut bytes = 0;
+        for (number, attribute) in folded.iter().enumerate() {
+            for row in 0..self.len() {
+                if let Some(text) = attribute.column.text(row) {
+                    bytes += text.len();
+                    places.push((row, number));
+                }
+            }
+        }
+        if bytes > MAX_FOLDED_BYTES {
+            return None;
+        }
+        places.sort_unstable();
+        let mut places = places.into_iter().peekable();
+        let mut nested = NestedAttributes::default();
+        for row in 0..self.len() {
+            for other in self.other_attributes(row) {
+                let key = other.key.as_bytes();
+                nested.push_text(other.origin, key, other.value_type, other.text);
+            }
+            while let Some((_, number)) = places.next_if(|(of, _)| *of == row) {
+                let AttributeColumn {
+                    key,
+                    origin,
+                    value_type,
+                    column,
+                } = folded[number];
+                let text = column.text(row).unwrap_or_default();
+                nested.push_text(*origin, key.as_bytes(), *value_type, text);
+            }
+            nested.end_list();
+        }
+        let others = fields.iter().position(|f| f.name() == "other_attributes")?;
+        columns[others] = Arc::new(nested.take());
+        let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).ok()?;
+        Self::try_from(batch).ok()
     }
 
     /// The trace that a span is part of.

@@ -14,16 +14,18 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::{ParquetError, Result};
 use parquet::schema::types::ColumnDescPtr;
+use tracediff_core::model::SpanBatch;
 
 use super::chunk::{Encoder, PAGE_ROWS};
 use super::column::{SegmentColumn, TextColumn};
 use super::read::Segment;
 use super::texts::{CodedTexts, Dictionary, SingleTexts};
 use super::write::{ROW_GROUP_ROWS, Rows, SegmentWriter, Written};
-use crate::gather::{Lists, append_ids, append_numbers, joint_schema};
+use crate::gather::{Lists, append_ids, append_numbers, joint_schema, position};
+use crate::narrow::{narrow, narrow_schema};
 
-/// Columns that a segment may have. Merging further would only make one that is too wide to be merged again.
-const MAX_COLUMNS: usize = 4_096;
+/// The column of attributes that have none of their own.
+const OTHER_ATTRIBUTES: &str = "other_attributes";
 /// Segments that can be merged at a time.
 pub(crate) const MAX_SEGMENTS: usize = SENT_AGAIN as usize;
 /// Set at rows that were sent again and are in another segment already.
@@ -31,7 +33,7 @@ const SENT_AGAIN: u8 = 0x80;
 /// After so many texts it is seen whether they repeat.
 const SAMPLE: usize = 4 * PAGE_ROWS;
 
-/// The spans of all segments, each once, as one file; `None` where that would have too many columns.
+/// The spans of all segments, each once, as one file; `None` where there are too many of them.
 pub(crate) async fn merge(segments: &[Arc<Segment>], level: i32) -> Result<Option<Written>> {
     merge_in_groups(segments, level, ROW_GROUP_ROWS).await
 }
@@ -45,13 +47,25 @@ async fn merge_in_groups(
     for segment in segments {
         schemas.push(segment.schema().await?);
     }
-    let schema = joint_schema(&schemas);
-    if schema.fields().len() > MAX_COLUMNS || segments.len() > MAX_SEGMENTS {
+    if segments.len() > MAX_SEGMENTS {
         return Ok(None);
     }
+    let joint = joint_schema(&schemas);
+    // What most segments have stays. A key that is an id is in one of them.
+    let columns = schemas.iter().flat_map(|schema| schema.fields());
+    let narrower = narrow_schema(&joint, columns.map(|field| (&**field, 1)));
+    let shared: Vec<&Field> = match &narrower {
+        None => Vec::new(),
+        Some(schema) => {
+            let stays = |field: &&Arc<Field>| position(schema, field).is_some();
+            let fields = joint.fields().iter();
+            fields.filter(|f| !stays(f)).map(|f| &**f).collect()
+        }
+    };
+    let schema = narrower.as_ref().unwrap_or(&joint);
     let order = order(segments, &schemas).await?;
     let bytes: u64 = segments.iter().map(|segment| segment.meta.bytes).sum();
-    let mut writer = SegmentWriter::new(Arc::clone(&schema), level, bytes as usize)?;
+    let mut writer = SegmentWriter::new(Arc::clone(schema), level, bytes as usize)?;
     let mut first = vec![0; segments.len()];
     for order in order.chunks(group_rows) {
         let mut counts = vec![0; segments.len()];
@@ -61,14 +75,19 @@ async fn merge_in_groups(
         let mut group = writer.begin_group()?;
         for field in schema.fields() {
             let rows = first.iter().zip(&counts);
+            let mut fields: Vec<&Field> = vec![field];
+            if field.name() == OTHER_ATTRIBUTES {
+                fields.extend(&shared);
+            }
             let parts = segments.iter().zip(rows).map(|(segment, (first, count))| {
-                SegmentColumn::read(segment, vec![field], *first..first + count)
+                SegmentColumn::read(segment, fields.clone(), *first..first + count)
             });
             let sources = try_join_all(parts).await?;
             group.write(&mut Column {
                 order,
                 counts: &counts,
                 sources,
+                schema,
             })?;
         }
         group.end()?;
@@ -78,6 +97,16 @@ async fn merge_in_groups(
             .for_each(|(first, count)| *first += count);
     }
     writer.finish().map(Some)
+}
+
+/// The column of attributes that have none of their own, with those of columns that the schema does not have.
+fn shared_lists(batch: &RecordBatch, schema: &SchemaRef) -> Result<ArrayRef> {
+    let cannot = |problem: String| ParquetError::General(problem);
+    let spans = SpanBatch::from_some_columns(batch).map_err(|e| cannot(e.to_string()))?;
+    let narrowed = narrow(&[spans], schema)
+        .and_then(|mut batches| batches.pop())
+        .ok_or_else(|| cannot("attributes with too many keys take too much memory".to_owned()))?;
+    Ok(Arc::clone(&narrowed.record_batch()[OTHER_ATTRIBUTES]))
 }
 
 /// What segments are sorted by: trace id, start, span id.
@@ -186,6 +215,8 @@ struct Column<'a> {
     counts: &'a [usize],
     /// By segment; `None` where it has no such column.
     sources: Vec<Option<SegmentColumn>>,
+    /// The columns that are written. What is read beside them goes to the column that the others share.
+    schema: &'a SchemaRef,
 }
 
 /// The values of a segment's rows, some at a time.
@@ -398,7 +429,11 @@ impl Rows for Column<'_> {
                 .as_mut()
                 .ok_or_else(too_few)?;
             while source.rows.is_empty() {
-                let array = Arc::clone(source.batches.next().ok_or_else(too_few)??.column(0));
+                let batch = source.batches.next().ok_or_else(too_few)??;
+                let array = match batch.num_columns() {
+                    1 => Arc::clone(batch.column(0)),
+                    _ => shared_lists(&batch, self.schema)?,
+                };
                 source.rows = 0..array.len();
                 source.array = arrays.len();
                 arrays.push(array);

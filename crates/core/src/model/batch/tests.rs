@@ -345,3 +345,55 @@ fn the_extent_is_that_of_committed_spans_since_it_was_taken() {
     assert_eq!(builder.take_extent_ns(), Some((i64::MAX, i64::MAX)));
     assert_eq!(builder.take_extent_ns(), None);
 }
+
+#[test]
+fn what_has_no_column_any_more_is_still_an_attribute() {
+    let mut builder = SpanBatchBuilder::new();
+    builder.begin_resource();
+    builder.resource_attribute(b"version", ValueRef::String(b"1.4"));
+    builder.span_attribute(b"code", ValueRef::Int(200));
+    builder.span_attribute(b"truth", ValueRef::Bool(true));
+    builder.end_span(&id(1));
+    builder.span_attribute(b"code", ValueRef::String(b"no number"));
+    builder.end_span(&id(2));
+    builder.commit().unwrap();
+    let batch = builder.finish().remove(0);
+    let sorted = |batch: &SpanBatch, row| {
+        let mut texts = texts(batch, row);
+        texts.sort();
+        texts
+    };
+    let kept = ["span.truth:bool"];
+    let narrowed = batch
+        .narrowed(|field| kept.contains(&&field.name()[..]))
+        .unwrap();
+    let again = narrowed.narrowed(|_| false).unwrap();
+    for row in 0..2 {
+        assert_eq!(sorted(&batch, row), sorted(&narrowed, row));
+        assert_eq!(sorted(&batch, row), sorted(&again, row));
+    }
+    assert_eq!(narrowed.attribute_columns().len(), 1);
+    assert_eq!(again.attribute_columns().len(), 0);
+    assert_eq!(again.other_attributes(0).len(), 3);
+    assert!(
+        batch
+            .narrowed(|_| true)
+            .unwrap()
+            .other_attributes(0)
+            .is_empty()
+    );
+}
+
+#[test]
+fn a_long_text_of_many_spans_is_not_copied_to_each() {
+    let mut builder = SpanBatchBuilder::new();
+    builder.begin_resource();
+    builder.resource_attribute(b"text", ValueRef::String(&[b'x'; 1 << 20]));
+    for _ in 0..65 {
+        builder.end_span(&id(1));
+    }
+    builder.commit().unwrap();
+    let batch = builder.finish().remove(0);
+    assert!(batch.narrowed(|_| false).is_none());
+    assert!(batch.slice(0, 64).narrowed(|_| false).is_some());
+}
