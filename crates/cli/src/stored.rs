@@ -11,7 +11,7 @@ use tracediff_core::query::Query;
 use tracediff_store::{Counts, Reading, Settings, Store, Wanted, once};
 
 /// Spans that are read from a folder at a time, at most.
-const PART_SPANS: u64 = 500_000;
+const PART_SPANS: u64 = 1_000_000;
 /// What a span needs while it is worked on, with all its columns and a share of the index.
 const SPAN_BYTES: u64 = 1_000;
 /// How long a server may take to begin to answer.

@@ -192,6 +192,7 @@ fn encode_readings(readings: &Readings, encoder: &mut DescriptorEncoder<'_>) -> 
     let Readings {
         requests,
         spans,
+        late_spans,
         rejected_spans,
         refused_requests,
         log_syncs,
@@ -206,6 +207,11 @@ fn encode_readings(readings: &Readings, encoder: &mut DescriptorEncoder<'_>) -> 
     let counters = [
         ("store_requests", "Requests accepted", requests),
         ("store_spans", "Spans accepted", spans),
+        (
+            "store_late_spans",
+            "Spans accepted longer than the settle time after they ended",
+            late_spans,
+        ),
         (
             "store_rejected_spans",
             "Spans left out since their ids are not valid",

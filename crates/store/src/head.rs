@@ -52,22 +52,27 @@ impl Generation {
         }
     }
 
-    /// Decodes a request into the generation: all of it, or nothing. Its columns may take `limit_bytes` of memory.
+    /// Decodes a request into the generation: all of it, or nothing. Its columns may take `limit_bytes` of memory. Comes
+    /// with the number of spans that had ended before `late_before_ns`.
     pub(crate) fn decode(
         &self,
         encoding: Encoding,
         bytes: &[u8],
         limit_bytes: usize,
-    ) -> Result<Decoded, DecodeError> {
+        late_before_ns: u64,
+    ) -> Result<(Decoded, u64), DecodeError> {
         let mut shard = self.free_shard();
         let Shard { builder, sealed } = &mut *shard;
         let decode = |builder: &mut SpanBatchBuilder| {
             builder.limit_columns(limit_bytes);
-            match encoding {
+            builder.call_late(late_before_ns);
+            let late = builder.oddities().late;
+            let decoded = match encoding {
                 Encoding::OtlpProtobuf => decode_otlp_protobuf(bytes, 0, builder),
                 Encoding::OtlpJson => decode_otlp_json(bytes, 0, builder),
                 Encoding::Zipkin => decode_zipkin(bytes, 0, builder),
-            }
+            }?;
+            Ok((decoded, builder.oddities().late - late))
         };
         let before = sealed.len();
         let mut result = decode(builder);
@@ -85,14 +90,14 @@ impl Generation {
             .iter()
             .map(|batch| batch.memory_bytes() as u64);
         self.columns.fetch_add(columns.sum(), Ordering::Relaxed);
-        let decoded = result?;
+        let (decoded, late) = result?;
         if let Some((first_ns, last_ns)) = extent_ns {
             self.first_start_ns.fetch_min(first_ns, Ordering::Relaxed);
             self.last_start_ns.fetch_max(last_ns, Ordering::Relaxed);
         }
         self.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         self.spans.fetch_add(decoded.spans, Ordering::Relaxed);
-        Ok(decoded)
+        Ok((decoded, late))
     }
 
     fn free_shard(&self) -> MutexGuard<'_, Shard> {
@@ -173,7 +178,7 @@ mod tests {
     #[test]
     fn only_what_is_too_large_for_the_open_batch_gets_one_of_its_own() {
         let generation = Generation::new(1, 1);
-        let decode = |bytes: &[u8]| generation.decode(Encoding::OtlpJson, bytes, LIMIT);
+        let decode = |bytes: &[u8]| generation.decode(Encoding::OtlpJson, bytes, LIMIT, 0);
         decode(&request(100, 10)).unwrap();
         let error = decode(b"{").unwrap_err();
         assert_eq!(error.kind, ErrorKind::Malformed);
@@ -200,7 +205,7 @@ mod tests {
     fn the_extent_is_known_without_taking_batches() {
         let generation = Generation::new(1, 1);
         assert_eq!(generation.extent_ns(), None);
-        let decode = |bytes: &[u8]| generation.decode(Encoding::OtlpJson, bytes, LIMIT);
+        let decode = |bytes: &[u8]| generation.decode(Encoding::OtlpJson, bytes, LIMIT, 0);
         decode(&request(10, 1_000)).unwrap();
         decode(b"{").unwrap_err();
         assert_eq!(generation.extent_ns(), Some((1, 10)));

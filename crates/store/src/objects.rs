@@ -26,6 +26,8 @@ use crate::segment::Scans;
 pub(crate) const ASIDE: &str = "aside";
 /// Requests to remote storage on their way at a time.
 const GETS_AT_ONCE: usize = 64;
+/// Reads of a few bytes that are worth a thread.
+const READS_A_THREAD: usize = 100;
 
 /// How long to wait for a connection, and for an answer: a segment of a hundred megabytes must fit.
 const CONNECT_TIMEOUT: &str = "5 seconds";
@@ -194,8 +196,8 @@ impl Objects {
             let gets = futures::stream::iter(gets).buffered(GETS_AT_ONCE);
             return gets.try_collect().await;
         };
-        // One thread after the other would take longer than the files do.
-        let read = move || {
+        // Asked for one by one, each would wait for a thread longer than for its bytes.
+        let read = |folder: PathBuf, places: Vec<(Path, Range<u64>)>| {
             let read = |(path, range): (Path, Range<u64>)| {
                 let local = local_path(&folder, &path);
                 let mut bytes = vec![0; (range.end - range.start) as usize];
@@ -204,11 +206,26 @@ impl Objects {
                     .map_err(|e| failed(&local, e))?;
                 Ok(Bytes::from(bytes))
             };
-            places.into_iter().map(read).collect()
+            places
+                .into_iter()
+                .map(read)
+                .collect::<object_store::Result<Vec<_>>>()
         };
-        tokio::task::spawn_blocking(read)
-            .await
-            .map_err(|source| object_store::Error::JoinError { source })?
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let share = places.len().div_ceil(threads).max(READS_A_THREAD);
+        let mut rest = places.into_iter();
+        let mut reads = Vec::new();
+        while rest.len() > 0 {
+            let places = rest.by_ref().take(share).collect();
+            let folder = folder.clone();
+            reads.push(tokio::task::spawn_blocking(move || read(folder, places)));
+        }
+        let mut found = Vec::new();
+        for reads in reads {
+            let reads = reads.await;
+            found.append(&mut reads.map_err(|source| object_store::Error::JoinError { source })??);
+        }
+        Ok(found)
     }
 
     /// Names and sizes of the objects in a folder, in order of their names.

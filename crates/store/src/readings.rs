@@ -9,6 +9,8 @@ pub struct Readings {
     pub requests: u64,
     /// Spans accepted.
     pub spans: u64,
+    /// Accepted spans that had ended longer ago than the settle time: who looked at their window before has missed them.
+    pub late_spans: u64,
     /// Spans left out of accepted requests since their ids are not valid.
     pub rejected_spans: u64,
     /// Requests refused since a bound was reached or the log could not be written.
@@ -36,6 +38,7 @@ pub struct Readings {
 pub(crate) struct Counters {
     pub(crate) requests: AtomicU64,
     pub(crate) spans: AtomicU64,
+    pub(crate) late_spans: AtomicU64,
     pub(crate) rejected_spans: AtomicU64,
     pub(crate) refused_requests: AtomicU64,
     pub(crate) keeping_failures: AtomicU64,

@@ -79,6 +79,7 @@ fn replay_record(generation: &Generation, record: &Record<'_>) -> Result<Decoded
         .map_err(|e| format!("a record cannot be decompressed: {e}"))?;
     generation
         // What was accepted once is taken, whatever was allowed then.
-        .decode(record.encoding, &plain, usize::MAX)
+        .decode(record.encoding, &plain, usize::MAX, 0)
+        .map(|(decoded, _)| decoded)
         .map_err(|e| format!("a record cannot be decoded: {e}"))
 }

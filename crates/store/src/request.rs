@@ -32,6 +32,8 @@ pub struct Request<'a> {
 pub struct Appended {
     /// Spans that were kept.
     pub spans: u64,
+    /// Those of them that had ended longer ago than the settle time.
+    pub late: u64,
     /// Spans left out because their ids are not valid.
     pub rejected: u64,
     /// Why the first of them was left out.

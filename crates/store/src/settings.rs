@@ -37,6 +37,8 @@ pub struct Settings {
     pub min_free_bytes: u64,
     /// Segments are merged until they are about this large.
     pub segment_bytes: u64,
+    /// Spans that arrive longer than this after they ended are counted as late.
+    pub settle: Duration,
     /// Segments whose spans are all older go; never where there is none.
     pub retention_age: Option<Duration>,
     /// The oldest segments go while all have more bytes; never where there is none.
@@ -55,6 +57,7 @@ impl Settings {
             max_unflushed_bytes: 192 << 20,
             min_free_bytes: 512 << 20,
             segment_bytes: 64 << 20,
+            settle: Duration::from_secs(30),
             retention_age: None,
             retention_bytes: None,
         }

@@ -11,10 +11,9 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tokio::sync::Notify;
-use tracediff_wire::Decoded;
 
 use crate::head::Generation;
-use crate::keeper::{KeepError, Keeper};
+use crate::keeper::{KeepError, Keeper, now_ns};
 use crate::log::{LOG, LogError, LogFiles, LogWriter, Record, sync_folder};
 use crate::manifest::{Manifest, ManifestError};
 use crate::objects::Objects;
@@ -204,6 +203,7 @@ impl Store {
             Ok(appended) => {
                 add(&counters.requests, 1);
                 add(&counters.spans, appended.spans);
+                add(&counters.late_spans, appended.late);
                 add(&counters.rejected_spans, appended.rejected);
             }
             Err(AppendError::Malformed(_) | AppendError::TooLarge(_)) => {}
@@ -226,6 +226,7 @@ impl Store {
         Readings {
             requests: count(&counters.requests),
             spans: count(&counters.spans),
+            late_spans: count(&counters.late_spans),
             rejected_spans: count(&counters.rejected_spans),
             refused_requests: count(&counters.refused_requests),
             keeping_failures: count(&counters.keeping_failures),
@@ -317,14 +318,16 @@ impl Inner {
                 &compressed
             }
         };
-        let (decoded, durable, is_full) = {
+        let settle_ns = i64::try_from(self.settings.settle.as_nanos()).unwrap_or(i64::MAX);
+        let late_before_ns = u64::try_from(now_ns().saturating_sub(settle_ns)).unwrap_or(0);
+        let ((decoded, late), durable, is_full) = {
             // While this is held the generation stays open, and its part of the log too.
             let parts = self.view.read();
             let limit_bytes = column_bytes(request.bytes.len());
-            let decoded: Decoded =
-                parts
-                    .open
-                    .decode(request.encoding, request.bytes, limit_bytes)?;
+            let (encoding, bytes) = (request.encoding, request.bytes);
+            let decoded = parts
+                .open
+                .decode(encoding, bytes, limit_bytes, late_before_ns)?;
             let record = Record {
                 encoding: request.encoding,
                 zstd,
@@ -343,6 +346,7 @@ impl Inner {
         match durable.await {
             Ok(Ok(())) => Ok(Appended {
                 spans: decoded.spans,
+                late,
                 rejected: decoded.rejected,
                 first_rejection: decoded.first_rejection,
             }),

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tracediff_core::model::{SpanBatch, TraceId, Window};
 use tracediff_store::{AppendError, Encoding, Request, Settings, Store, Wanted, once};
@@ -88,6 +88,32 @@ async fn what_is_appended_is_there_at_once_and_after_opening_again() {
     assert_eq!(trace.len(), 3);
     assert!(trace.keys().all(|(of, _)| *of == id));
     assert_eq!(store.trace(TraceId([9; 16])).await.unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn spans_that_come_after_the_settle_time_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(settings(folder.path())).await.unwrap();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let now_ns = since.as_nanos() as u64;
+    // One trace ends now, the others a minute apart before: of three spans each, all but the last trace's are late.
+    let batch = Traces::parse(TEXT)
+        .repeat(4, Duration::from_secs(60))
+        .edit(|span| {
+            let length_ns = span.end_ns - span.start_ns;
+            span.start_ns = now_ns - (4 - span.trace) * 60_000_000_000;
+            span.end_ns = span.start_ns + length_ns;
+        })
+        .batch();
+    let appended = store.append(request(&encode_otlp_protobuf(&batch))).await;
+    let appended = appended.unwrap();
+    assert_eq!((appended.spans, appended.late), (12, 9));
+    assert_eq!(store.readings().late_spans, 9);
+    assert_eq!(
+        all(&store, 1_000).await.len(),
+        12,
+        "they count all the same"
+    );
 }
 
 #[tokio::test]

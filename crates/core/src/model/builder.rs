@@ -56,6 +56,8 @@ pub struct Oddities {
     pub invalid_utf8: u64,
     /// Spans without a service name; they are in service `unknown_service`.
     pub without_service: u64,
+    /// Spans that had ended before the time that was set as [late](SpanBatchBuilder::call_late).
+    pub late: u64,
 }
 
 impl Oddities {
@@ -64,6 +66,7 @@ impl Oddities {
         self.negative_durations += other.negative_durations;
         self.invalid_utf8 += other.invalid_utf8;
         self.without_service += other.without_service;
+        self.late += other.late;
     }
 }
 
@@ -136,6 +139,7 @@ pub struct SpanBatchBuilder {
     /// Earliest and latest start since they were last taken.
     starts_of_all_ns: Option<(i64, i64)>,
     limit: Limit,
+    late_before_ns: u64,
     /// Distinct texts of committed spans that were mended, since the last batch was sealed.
     unsealed_invalid_utf8: u64,
     sealed: Vec<SpanBatch>,
@@ -166,6 +170,11 @@ impl SpanBatchBuilder {
         self.attributes.limit(self.limit);
         self.events.attributes.limit = self.limit;
         self.links.attributes.limit = self.limit;
+    }
+
+    /// Spans that end before this time, in nanoseconds since the epoch, count as late from here on.
+    pub fn call_late(&mut self, before_ns: u64) {
+        self.late_before_ns = before_ns;
     }
 
     /// Earliest and latest start of the spans that were committed since this was last called, in nanoseconds since the
@@ -254,6 +263,7 @@ impl SpanBatchBuilder {
                 self.status_messages.intern(span.status_message) as i32
             });
         self.push_trace_state(span.trace_state);
+        self.oddities.late += u64::from(span.end_ns < self.late_before_ns);
         let start_ns = span.start_ns.min(i64::MAX as u64) as i64;
         self.starts_ns.push(start_ns);
         let (first_ns, last_ns) = self.starts_of_all_ns.unwrap_or((start_ns, start_ns));
@@ -424,6 +434,7 @@ impl SpanBatchBuilder {
         self.committed.starts_ns = taken.committed.starts_ns;
         self.starts_of_all_ns = taken.committed.starts_ns;
         self.limit_columns(taken.limit.0);
+        self.late_before_ns = taken.late_before_ns;
         self.sealed.push(taken.into_batch(overflow, attributes));
     }
 

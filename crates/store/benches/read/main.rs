@@ -34,6 +34,7 @@ const SPANS_PER_REQUEST: f64 = 13.0;
 const REQUEST_SPANS: usize = 512;
 const ROUNDS: usize = 5;
 const PART_SPANS: u64 = 1_000_000;
+const MANY_SEGMENTS: u64 = 1_000;
 const SECOND_NS: i64 = 1_000_000_000;
 /// How long a window is, and when the two begin: so far apart that no trace is in both.
 const MINUTES: f64 = 10.0;
@@ -129,9 +130,51 @@ fn main() {
         }
     }
     if is_chosen(&["trace"]) {
-        one_trace(&runtime, &store, &windows);
+        one_trace(&runtime, &store, windows[0]);
     }
     store.close();
+    if is_chosen(&["trace"]) {
+        let many = tempfile::tempdir_in(".").expect("a folder");
+        let segments = if is_test { 5 } else { MANY_SEGMENTS };
+        let (store, window) = runtime.block_on(many_segments(many.path(), segments));
+        one_trace(&runtime, &store, window);
+        store.close();
+    }
+}
+
+/// A store of many segments of one request each, which are not merged.
+async fn many_segments(folder: &Path, segments: u64) -> (Store, Window) {
+    let settings = Settings {
+        head_bytes: 1,
+        segment_bytes: 1,
+        ..Settings::new(folder)
+    };
+    let (store, _) = Store::open(settings).await.expect("a store");
+    let minutes = segments as f64 / 10.0;
+    let settings = Simulated {
+        minutes,
+        rate_per_second: segments as f64 * REQUEST_SPANS as f64
+            / SPANS_PER_REQUEST
+            / (minutes * 60.0),
+        ..Simulated::default()
+    };
+    let window = Window::new(
+        settings.start_ns as i64,
+        settings.start_ns as i64 + (minutes * 60e9) as i64,
+    );
+    let mut simulation = Simulation::new(&settings).expect("the settings are sound");
+    let mut request = SpanBatchBuilder::new();
+    for number in 1..=segments {
+        while request.rows() < REQUEST_SPANS && simulation.write_next(&mut request).is_some() {}
+        request.commit().expect("small requests");
+        for batch in std::mem::take(&mut request).finish() {
+            append(&store, &encode_otlp_protobuf(&batch)).await;
+        }
+        while store.readings().segments < number {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+    (store, window.expect("a window"))
 }
 
 /// A store with two windows of the shop, the second with an incident.
@@ -259,10 +302,10 @@ fn duckdb(folder: &Path, sql: &str, windows: &[Window; 2]) -> Option<(Duration, 
 }
 
 /// How long it takes to find a trace, of those that are there and of those that are not.
-fn one_trace(runtime: &tokio::runtime::Runtime, store: &Store, windows: &[Window; 2]) {
+fn one_trace(runtime: &tokio::runtime::Runtime, store: &Store, window: Window) {
     let wanted = Wanted {
         projection: Projection::default(),
-        ..Wanted::all(windows[0], PART_SPANS)
+        ..Wanted::all(window, PART_SPANS)
     };
     let reading = runtime.block_on(store.read(wanted)).expect("a reading");
     let batches = runtime.block_on(reading.part(0)).expect("a part");
