@@ -7,8 +7,10 @@ SHELL := bash
 
 CARGO_DENY_VERSION := 0.20.2
 CARGO_FUZZ_VERSION := 0.13.2
+DUCKDB_VERSION := 2.0.0
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 TOOLS := $(TARGET)/tools
+DUCKDB := $(TARGET)/duckdb
 DEMO := $(TARGET)/demo
 BINARY := $(TARGET)/debug/tracediff
 RELEASE := $(TARGET)/release/tracediff
@@ -64,8 +66,13 @@ release: prerequisites ## The optimised binary
 	cargo build --release -p tracediff-cli
 	@echo $(RELEASE)
 
-bench: prerequisites ## Benchmarks: decoding, taking spans in, facts, comparing, simulating
-	cargo bench --workspace
+bench: prerequisites $(DUCKDB)/bin/python ## Benchmarks: decoding, taking spans in, reading, facts, comparing, simulating
+	TRACEDIFF_BENCH_PYTHON=$(abspath $(DUCKDB))/bin/python cargo bench --workspace
+
+# Reading is measured beside it.
+$(DUCKDB)/bin/python:
+	python3 -m venv $(DUCKDB)
+	$(DUCKDB)/bin/pip install --quiet duckdb==$(DUCKDB_VERSION)
 
 eval: prerequisites ## How often the comparison is right, on simulated and (NEZHA=folder) on labelled real traces
 	cargo run --release --quiet -p tracediff-testkit --bin tracediff-eval

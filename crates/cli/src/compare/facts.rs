@@ -177,8 +177,14 @@ fn take_all(
         limit_bytes,
     };
     if let Spans::Stored(folder) = &survey.spans {
-        let batches = folder.part(&walk.stored(folder)?, 0)?;
-        estimate(&batches, &TraceIndex::build(&batches));
+        let stored = walk.stored(folder)?;
+        for part in 0..stored.parts() {
+            let batches = folder.part(&stored, part)?;
+            if !batches.is_empty() {
+                estimate(&batches, &TraceIndex::build(&batches));
+                break;
+            }
+        }
     }
     let prepare = |batches: &[SpanBatch], index: &TraceIndex| {
         let clocks = estimate(batches, index);

@@ -96,3 +96,80 @@ async fn metrics_are_openmetrics() {
     let open = r#"tracediff_connections{port="otlp_http"}"#;
     server.until(open, |open| open == 0.0).await;
 }
+
+#[tokio::test]
+async fn what_was_received_is_counted_and_offered() {
+    let server = Running::start().await;
+    let spans = |service: &str, tier: &str, id: u8| {
+        format!(
+            r#"{{"resource":{{"attributes":[{{"key":"service.name","value":{{"stringValue":"{service}"}}}}]}},"scopeSpans":[{{"spans":[{{"traceId":"{TRACE_ID}","spanId":"{id:016x}","name":"{service} works","startTimeUnixNano":"{id}000","endTimeUnixNano":"{id}900","attributes":[{{"key":"tier","value":{{"stringValue":"{tier}"}}}}]}}]}}]}}"#
+        )
+    };
+    let resources = [
+        spans("cart", "gold", 1),
+        spans("web", "gold", 2),
+        spans("web", "tin", 3),
+    ];
+    let body = format!(r#"{{"resourceSpans":[{}]}}"#, resources.join(","));
+    let content_type = ["content-type: application/json"];
+    let mut client = server.http().await;
+    client.post("/v1/traces", &content_type, body).await;
+
+    let check = async |path: &str, status: u16, text: &str| {
+        let answer = get(server.at.main, path).await;
+        assert_eq!(answer.header("content-type"), "application/json", "{path}");
+        assert_eq!(
+            (answer.status.as_u16(), &answer.text()[..]),
+            (status, text),
+            "{path}"
+        );
+    };
+    for (path, text) in [
+        (
+            "/api/count?from_ns=0&to_ns=9000",
+            r#"{"matching":3,"spans":3,"traces":1}"#,
+        ),
+        (
+            "/api/count?from_ns=2000&to_ns=9000&where=tier+%3D+gold",
+            r#"{"matching":1,"spans":2,"traces":1}"#,
+        ),
+        (
+            "/api/services",
+            r#"{"has_more":false,"values":[{"spans":2,"value":"web"},{"spans":1,"value":"cart"}]}"#,
+        ),
+        (
+            "/api/operations?service=cart",
+            r#"{"has_more":false,"values":[{"spans":1,"value":"cart works"}]}"#,
+        ),
+        (
+            "/api/attributes?prefix=T",
+            r#"{"has_more":false,"values":[{"spans":3,"value":"tier"}]}"#,
+        ),
+        (
+            "/api/attributes/tier/values?limit=1&to_ns=3000",
+            r#"{"has_more":false,"values":[{"spans":2,"value":"gold"}]}"#,
+        ),
+    ] {
+        check(path, 200, text).await;
+    }
+    for (path, text) in [
+        (
+            "/api/count?from_ns=9&to_ns=9",
+            "the window ends at 9 ns, which is not after its start at 9 ns; its end must be later; give from_ns and to_ns, in nanoseconds since 1970",
+        ),
+        (
+            "/api/spans?from_ns=0&to_ns=9&where=tier+%3D",
+            "where cannot be used",
+        ),
+        (
+            "/api/services?limit=100000",
+            "limit is 100000, and 10000 is the most",
+        ),
+        ("/api/services?form_ns=1", "unknown field `form_ns`"),
+    ] {
+        let answer = get(server.at.main, path).await;
+        let found = error(&answer);
+        assert_eq!(answer.status.as_u16(), 400, "{path}");
+        assert!(found.contains(text), "{path}: {found}");
+    }
+}
