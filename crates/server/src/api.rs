@@ -24,7 +24,7 @@ use tracediff_wire::{encode_otlp_json_batches, encode_otlp_protobuf_delimited};
 use crate::metrics::Metrics;
 
 /// Spans that are read at a time to be sent.
-const PART_SPANS: u64 = 50_000;
+const PART_SPANS: u64 = 200_000;
 
 /// What the paths need.
 #[derive(Debug, Clone)]

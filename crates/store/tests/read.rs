@@ -186,17 +186,7 @@ async fn parts_are_worked_on_by_all_cores_and_come_back_in_order() {
         reading.on_all_cores(|batches| ids(&batches, |_, _| true))
     });
     assert_eq!(together.await.unwrap().unwrap(), one_by_one);
-    assert_eq!(one_by_one.concat_len(), 48_000);
-}
-
-trait ConcatLen {
-    fn concat_len(&self) -> usize;
-}
-
-impl ConcatLen for Vec<Spans> {
-    fn concat_len(&self) -> usize {
-        self.iter().map(BTreeSet::len).sum()
-    }
+    assert_eq!(one_by_one.iter().map(BTreeSet::len).sum::<usize>(), 48_000);
 }
 
 #[tokio::test]

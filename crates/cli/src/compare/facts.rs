@@ -9,6 +9,7 @@ use anyhow::{Context as _, bail};
 use tracediff_core::explain::{Question, Testimony, WholeTrace, ask, whole_traces};
 use tracediff_core::facts::{Facts, Plan};
 use tracediff_core::model::{OccupiedTime, Projection, SpanBatch, Window};
+use tracediff_core::paths::Clocks;
 use tracediff_core::query::Query;
 use tracediff_core::snapshot::{Scope, Selection, Taken, TraceStarts, estimate_clocks, take_part};
 use tracediff_core::trace::{TraceIndex, in_part};
@@ -142,144 +143,105 @@ impl Filter {
     }
 }
 
-/// The facts of the traces that the plan's window and the filter pick. The plan gets the clocks that are found first.
-pub(crate) fn take_facts(
-    survey: &Survey,
-    plan: &mut Plan,
-    filter: &Filter,
-    reading: Reading<'_>,
-    limit_bytes: u64,
-) -> anyhow::Result<Taken> {
-    let mut taken = take_all(survey, plan, filter, reading, limit_bytes)?;
-    taken.facts.prune();
-    Ok(taken)
+/// One side as it is gone through: the traces of a survey that a plan and a filter pick.
+#[derive(Clone, Copy)]
+pub(crate) struct Side<'a> {
+    pub(crate) survey: &'a Survey,
+    pub(crate) plan: &'a Plan,
+    pub(crate) filter: &'a Filter,
+    pub(crate) reading: Reading<'a>,
+    pub(crate) limit_bytes: u64,
 }
 
-fn take_all(
-    survey: &Survey,
-    plan: &mut Plan,
-    filter: &Filter,
-    reading: Reading<'_>,
-    limit_bytes: u64,
-) -> anyhow::Result<Taken> {
-    // Of the first traces that are read: they are of all times, chosen by their ids, a sample as good as any.
-    let clocks = OnceLock::new();
-    let estimate = |batches: &[SpanBatch], index: &TraceIndex| {
-        clocks
-            .get_or_init(|| estimate_clocks(batches, index, &plan.slicing))
-            .clone()
-    };
-    let walk = Walk {
-        survey,
-        plan,
-        filter,
-        reading,
-        limit_bytes,
-    };
-    if let Spans::Stored(folder) = &survey.spans {
-        let stored = walk.stored(folder)?;
-        for part in 0..stored.parts() {
-            let batches = folder.part(&stored, part)?;
-            if !batches.is_empty() {
-                estimate(&batches, &TraceIndex::build(&batches));
-                break;
+impl Side<'_> {
+    /// The facts of the traces, and the clocks they were taken with: the plan's, or those found on the way.
+    pub(crate) fn take_facts(&self) -> anyhow::Result<(Taken, Option<Arc<Clocks>>)> {
+        // Of the first traces that are read: they are of all times, chosen by their ids, a sample as good as any.
+        let clocks = OnceLock::new();
+        let estimate = |batches: &[SpanBatch], index: &TraceIndex| {
+            clocks
+                .get_or_init(|| estimate_clocks(batches, index, &self.plan.slicing))
+                .clone()
+        };
+        if let Spans::Stored(folder) = &self.survey.spans {
+            let stored = self.stored(folder)?;
+            for part in 0..stored.parts() {
+                let batches = folder.part(&stored, part)?;
+                if !batches.is_empty() {
+                    estimate(&batches, &TraceIndex::build(&batches));
+                    break;
+                }
             }
         }
-    }
-    let prepare = |batches: &[SpanBatch], index: &TraceIndex| {
-        let clocks = estimate(batches, index);
-        (
-            Plan {
-                clocks,
-                ..plan.clone()
-            },
-            filter.selection(batches),
-        )
-    };
-    let taken = walk.traces(prepare, |batches, index, (plan, selection), part| {
-        take_part(batches, index, plan, selection, part.0, part.1)
-    })?;
-    let mut all: Option<Taken> = None;
-    for taken in taken {
-        match &mut all {
-            Some(all) => {
-                all.facts.merge(&taken.facts)?;
-                all.excluded_traces += taken.excluded_traces;
+        let prepare = |batches: &[SpanBatch], index: &TraceIndex| {
+            let clocks = estimate(batches, index);
+            (
+                Plan {
+                    clocks,
+                    ..self.plan.clone()
+                },
+                self.filter.selection(batches),
+            )
+        };
+        let taken = self.traces(prepare, |batches, index, (plan, selection), part| {
+            take_part(batches, index, plan, selection, part.0, part.1)
+        })?;
+        let mut all: Option<Taken> = None;
+        for taken in taken {
+            match &mut all {
+                Some(all) => {
+                    all.facts.merge(&taken.facts)?;
+                    all.excluded_traces += taken.excluded_traces;
+                }
+                None => all = Some(taken),
             }
-            None => all = Some(taken),
         }
+        let mut all = all.context("no part was taken")?;
+        all.facts.prune();
+        Ok((all, clocks.into_inner().flatten()))
     }
-    plan.clocks = clocks.into_inner().flatten();
-    all.context("no part was taken")
-}
 
-/// What the traces of a side say to questions about a diff.
-pub(crate) fn ask_all(
-    survey: &Survey,
-    plan: &Plan,
-    filter: &Filter,
-    (reading, limit_bytes): (Reading<'_>, u64),
-    (questions, left_out): (&[Question], &BTreeSet<String>),
-) -> anyhow::Result<Testimony> {
-    let walk = Walk {
-        survey,
-        plan,
-        filter,
-        reading,
-        limit_bytes,
-    };
-    let prepare = |batches: &[SpanBatch], _: &TraceIndex| filter.selection(batches);
-    let heard = walk.traces(prepare, |batches, index, selection, part| {
-        ask(batches, index, plan, selection, questions, left_out, part)
-    })?;
-    let mut all = Testimony::default();
-    heard.into_iter().for_each(|part| all.merge(part));
-    Ok(all)
-}
+    /// What the traces say to questions about a diff.
+    pub(crate) fn ask(
+        &self,
+        questions: &[Question],
+        left_out: &BTreeSet<String>,
+    ) -> anyhow::Result<Testimony> {
+        let prepare = |batches: &[SpanBatch], _: &TraceIndex| self.filter.selection(batches);
+        let heard = self.traces(prepare, |batches, index, selection, part| {
+            ask(
+                batches, index, self.plan, selection, questions, left_out, part,
+            )
+        })?;
+        let mut all = Testimony::default();
+        heard.into_iter().for_each(|part| all.merge(part));
+        Ok(all)
+    }
 
-/// The traces of a side with these ids, by id.
-pub(crate) fn fetch_all(
-    survey: &Survey,
-    plan: &Plan,
-    filter: &Filter,
-    (reading, limit_bytes): (Reading<'_>, u64),
-    ids: &[String],
-    side: &'static str,
-) -> anyhow::Result<BTreeMap<String, WholeTrace>> {
-    let whole =
-        |batches: &[SpanBatch], index: &TraceIndex| whole_traces(batches, index, plan, ids, side);
-    if let Spans::Stored(folder) = &survey.spans {
-        let mut all = BTreeMap::new();
-        for id in ids {
-            let batches = folder.trace(id.parse()?)?;
-            all.append(&mut whole(&batches, &TraceIndex::build(&batches)));
+    /// The traces with these ids, by id.
+    pub(crate) fn fetch(
+        &self,
+        ids: &[String],
+        name: &'static str,
+    ) -> anyhow::Result<BTreeMap<String, WholeTrace>> {
+        let whole = |batches: &[SpanBatch], index: &TraceIndex| {
+            whole_traces(batches, index, self.plan, ids, name)
+        };
+        if let Spans::Stored(folder) = &self.survey.spans {
+            let mut all = BTreeMap::new();
+            for id in ids {
+                let batches = folder.trace(id.parse()?)?;
+                all.append(&mut whole(&batches, &TraceIndex::build(&batches)));
+            }
+            return Ok(all);
         }
-        return Ok(all);
+        let found = self.traces(whole, |_, _, found, (part, _)| match part {
+            0 => found.clone(),
+            _ => BTreeMap::new(),
+        })?;
+        Ok(found.into_iter().flatten().collect())
     }
-    let walk = Walk {
-        survey,
-        plan,
-        filter,
-        reading,
-        limit_bytes,
-    };
-    let found = walk.traces(whole, |_, _, found, (part, _)| match part {
-        0 => found.clone(),
-        _ => BTreeMap::new(),
-    })?;
-    Ok(found.into_iter().flatten().collect())
-}
 
-/// A walk through all traces of a side.
-struct Walk<'a> {
-    survey: &'a Survey,
-    plan: &'a Plan,
-    filter: &'a Filter,
-    reading: Reading<'a>,
-    limit_bytes: u64,
-}
-
-impl Walk<'_> {
     /// What comes of every part of the traces, worked on by all cores; in order of the parts. `prepare` is called once for
     /// the batches that several parts share.
     fn traces<S: Sync, T: Send>(

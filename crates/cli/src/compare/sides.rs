@@ -10,9 +10,7 @@ use tracediff_core::model::{OccupiedTime, Slicing, Window, slice_length_ns};
 use tracediff_core::query::Query;
 use tracediff_core::snapshot::{Scope, Taken};
 
-use super::facts::{
-    Filter, Survey, ask_all, fetch_all, is_empty, survey, survey_stored, take_facts,
-};
+use super::facts::{Filter, Side, Survey, is_empty, survey, survey_stored};
 use super::input::{Place, Source, expand};
 use super::reading::{Progress, Reading};
 use super::{memory, window};
@@ -59,42 +57,28 @@ impl SideTraces {
             progress: &progress,
         };
         let limit_bytes = self.limit_bytes / self.surveys.len() as u64;
-        let heard = |side: usize| {
-            ask_all(
-                self.survey(side),
-                &self.plans[side],
-                &self.filters[side],
-                (reading, limit_bytes),
-                (&questions, &left_out),
-            )
-        };
+        let sides = [0, 1].map(|side| Side {
+            survey: &self.surveys[side.min(self.surveys.len() - 1)],
+            plan: &self.plans[side],
+            filter: &self.filters[side],
+            reading,
+            limit_bytes,
+        });
         if !questions.is_empty() {
-            answer(diff, &questions, &[heard(0)?, heard(1)?]);
+            let heard = |side: &Side<'_>| side.ask(&questions, &left_out);
+            answer(diff, &questions, &[heard(&sides[0])?, heard(&sides[1])?]);
         }
         let named = named_traces(diff, exemplars);
-        for (side, name) in ["baseline", "candidate"].into_iter().enumerate() {
-            let ids = &named[side];
+        for ((side, name), ids) in sides.iter().zip(["baseline", "candidate"]).zip(named) {
             if ids.is_empty() {
                 continue;
             }
-            let plan = &self.plans[side];
-            let mut found = fetch_all(
-                self.survey(side),
-                plan,
-                &self.filters[side],
-                (reading, limit_bytes),
-                ids,
-                name,
-            )?;
+            let mut found = side.fetch(&ids, name)?;
             let traces = ids.iter().filter_map(|id| found.remove(id));
             diff.traces.extend(traces);
         }
         progress.finish();
         Ok(())
-    }
-
-    fn survey(&self, side: usize) -> &Survey {
-        &self.surveys[side.min(self.surveys.len() - 1)]
     }
 }
 
@@ -166,7 +150,18 @@ fn read_two(args: &CompareArgs, query: Option<Query>, limit_bytes: u64) -> anyho
         scope: scope(args),
     };
     let mut plans = [&baseline, &candidate].map(|s| plan(args, &s.time.ranges(), slice_ns));
-    let facts = |survey: &Survey, plan: &mut Plan| take_facts(survey, plan, &filter, reading, half);
+    let facts = |survey: &Survey, plan: &mut Plan| {
+        let side = Side {
+            survey,
+            plan,
+            filter: &filter,
+            reading,
+            limit_bytes: half,
+        };
+        let (taken, clocks) = side.take_facts()?;
+        plan.clocks = clocks;
+        anyhow::Ok(taken)
+    };
     let mut warnings = baseline.notes.warnings("baseline");
     warnings.extend(candidate.notes.warnings("candidate"));
     let taken = (
@@ -289,7 +284,17 @@ fn read_shared(
     let slice_ns = slice_length_ns(&ranges[0], &ranges[1]);
     let mut plans = ranges.each_ref().map(|r| plan(args, r, slice_ns));
     let mut facts = |side: usize| -> anyhow::Result<Taken> {
-        take_facts(&all, &mut plans[side], &filters[side], reading, limit_bytes)
+        let plan = &mut plans[side];
+        let side = Side {
+            survey: &all,
+            plan,
+            filter: &filters[side],
+            reading,
+            limit_bytes,
+        };
+        let (taken, clocks) = side.take_facts()?;
+        plan.clocks = clocks;
+        Ok(taken)
     };
     let (mut baseline, mut candidate) = (facts(0)?, facts(1)?);
     progress.finish();

@@ -15,12 +15,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use process::{cpu, resident_mib};
 use prost::Message as _;
 use tracediff_store::{Encoding, Readings, Request, Settings, Store};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+#[path = "../process/mod.rs"]
+mod process;
 mod shop;
 #[path = "../../../wire/benches/otlp_protobuf/traffic.rs"]
 mod traffic;
@@ -272,22 +275,6 @@ fn merged(folder: &std::path::Path) -> String {
     )
 }
 
-/// CPU time of this process so far.
-fn cpu() -> Duration {
-    let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux");
-    let fields: Vec<&str> = stat
-        .rsplit(')')
-        .next()
-        .unwrap_or_default()
-        .split_whitespace()
-        .collect();
-    let ticks: u64 = fields[11..13]
-        .iter()
-        .filter_map(|f| f.parse::<u64>().ok())
-        .sum();
-    Duration::from_millis(ticks * 10)
-}
-
 /// CPU time of the threads there are, by name.
 fn cpu_by_thread() -> BTreeMap<String, Duration> {
     let mut threads = BTreeMap::new();
@@ -303,12 +290,4 @@ fn cpu_by_thread() -> BTreeMap<String, Duration> {
             Duration::from_nanos(ns.unwrap_or_default());
     }
     threads
-}
-
-/// Memory of this process as `/proc` names it.
-fn resident_mib(name: &str) -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix(name));
-    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-    kib.unwrap_or_default() >> 10
 }

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use process::{cpu, resident_mib};
 use tracediff_core::diff::{Policy, compare};
 use tracediff_core::facts::{Facts, Plan};
 use tracediff_core::model::{Projection, Slicing, SpanBatchBuilder, TraceId, Window};
@@ -24,6 +25,9 @@ use tracediff_core::trace::TraceIndex;
 use tracediff_simulate::{Scenario, Settings as Simulated, Simulation};
 use tracediff_store::{Encoding, Request, Settings, Store, Wanted};
 use tracediff_wire::encode_otlp_protobuf;
+
+#[path = "../process/mod.rs"]
+mod process;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -123,7 +127,7 @@ fn main() {
             counted.1,
             of(red).unwrap_or_default(),
             of(all).unwrap_or_default(),
-            peak_mib(),
+            resident_mib("VmHWM:"),
         );
         if duckdb.is_some() && red.is_some() {
             assert_eq!(counted.0, counted.1, "both look at the same spans");
@@ -339,27 +343,4 @@ fn one_trace(runtime: &tokio::runtime::Runtime, store: &Store, window: Window) {
 fn median(mut of: Vec<Duration>) -> Option<Duration> {
     of.sort_unstable();
     of.get(of.len() / 2).copied()
-}
-
-/// CPU time of this process so far.
-fn cpu() -> Duration {
-    let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux");
-    let fields: Vec<&str> = stat
-        .rsplit(')')
-        .next()
-        .unwrap_or_default()
-        .split_whitespace()
-        .collect();
-    let ticks: u64 = fields[11..13]
-        .iter()
-        .filter_map(|f| f.parse::<u64>().ok())
-        .sum();
-    Duration::from_millis(ticks * 10)
-}
-
-fn peak_mib() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-    kib.unwrap_or_default() >> 10
 }
