@@ -2,9 +2,10 @@
 
 use super::histogram::Histogram;
 use crate::stats::ratio::SliceSums;
+use serde::{Deserialize, Serialize};
 
 /// Sums over the spans of one group in one slice. Weighted unless named raw.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Cell {
     /// Raw spans.
     pub spans: u64,
@@ -30,7 +31,7 @@ pub struct Cell {
 
 /// Second moments of per-trace sums, over the traces that have the group: c = Σw, e = Σw over failed spans,
 /// d = Σw·duration (ns), l = Σw·bucket (log-duration), t = the trace's own weight.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Moments {
     /// Σ c².
     pub cc: f64,

@@ -4,6 +4,7 @@
 //! sets of exemplars merge to what one pass would have kept.
 
 use crate::model::TraceId;
+use serde::{Deserialize, Serialize};
 
 /// Traces kept of each sort.
 pub const KEPT: usize = 3;
@@ -11,7 +12,7 @@ pub const KEPT: usize = 3;
 const SAMPLED: usize = 8;
 
 /// A trace that was kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exemplar {
     /// The trace.
     pub trace_id: TraceId,
@@ -22,7 +23,7 @@ pub struct Exemplar {
 }
 
 /// The exemplars of a group.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Exemplars {
     slowest: Vec<Exemplar>,
     failed: Vec<Exemplar>,

@@ -2,9 +2,10 @@
 
 use super::cell::{Cell, Sums, TraceSums};
 use super::exemplars::{Exemplar, Exemplars};
+use serde::{Deserialize, Serialize};
 
 /// A group's cells and exemplars.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Group {
     /// The cells of the slices in which the group occurs, in order.
     cells: Vec<(u32, Cell)>,

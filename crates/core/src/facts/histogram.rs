@@ -3,6 +3,8 @@
 //! Bucket i holds durations in (2^(i/32), 2^((i+1)/32)] microseconds, 2.2 % wide: the middle of a
 //! bucket is off by 1.1 % at most, a quantile interpolated inside it by 2.2 %. Everything below one microsecond is in a bucket of its own. Merging is exact.
 
+use serde::{Deserialize, Serialize};
+
 /// Subdivisions of each power of two: 2^scale with scale 5.
 pub const BUCKETS_PER_OCTAVE: i32 = 32;
 
@@ -104,7 +106,7 @@ pub fn middle_ns(bucket: i16) -> f64 {
 }
 
 /// Counts by bucket: dense between the lowest and the highest bucket that was seen.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Histogram {
     first: i16,
     counts: Vec<u32>,

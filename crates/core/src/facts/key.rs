@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::group::Group;
 
@@ -17,7 +17,9 @@ pub const SERVICE: &str = "service";
 pub const OPERATION: &str = "operation";
 
 /// Why a key is in the facts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyRole {
     /// An attribute that was found.
@@ -39,7 +41,7 @@ impl KeyRole {
 }
 
 /// Values past the cap, together.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Other {
     /// How often a value was moved here; a value that came again counts again.
     pub values: u64,
@@ -50,7 +52,7 @@ pub struct Other {
 }
 
 /// A key and its groups.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Key {
     /// Why it is here.
     pub role: KeyRole,

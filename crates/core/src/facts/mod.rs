@@ -14,9 +14,11 @@ mod open_groups;
 mod open_key;
 mod quality;
 mod source;
+mod stored;
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use builder::{FactsBuilder, Plan};
@@ -26,12 +28,13 @@ pub use key::{
     ENDPOINT, ENTRY_POINT, IDENTIFIER_MIN_VALUES, Key, KeyRole, OPERATION, Other, SERVICE,
 };
 pub use quality::Quality;
+pub use stored::StoredFactsError;
 
 use crate::model::{Slicing, Window};
 use crate::paths::{ClockOffset, GraphItem, Label, PathTree};
 
 /// Traces of one slice, whatever groups they have.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct SliceTraces {
     /// Raw traces.
     pub traces: u64,
@@ -48,7 +51,7 @@ pub struct SliceTraces {
 pub struct SlicesOverlap(Window, Window);
 
 /// The summary of a set of traces.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Facts {
     slicing: Slicing,
     slice_traces: Vec<SliceTraces>,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::trace::{Role, Trace};
 
@@ -11,7 +11,7 @@ use crate::trace::{Role, Trace};
 const SERVICES_NAMED: usize = 1_000;
 
 /// Counts over all traces of a side. Raw, not weighted, unless it says so.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Quality {
     /// Traces.
     pub traces: u64,

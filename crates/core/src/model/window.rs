@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// A window that would not contain anything.
@@ -19,20 +19,41 @@ pub struct EmptyWindow {
 }
 
 /// A half-open range of time [from, to), never empty.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 pub struct Window {
     /// Nanoseconds since the epoch; a string in JSON.
-    #[serde(serialize_with = "as_text")]
+    #[serde(with = "as_text")]
     #[schemars(with = "String")]
     from_ns: i64,
     /// Nanoseconds since the epoch, not part of the window; a string in JSON.
-    #[serde(serialize_with = "as_text")]
+    #[serde(with = "as_text")]
     #[schemars(with = "String")]
     to_ns: i64,
 }
 
-fn as_text<S: serde::Serializer>(value: &i64, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(value)
+/// A number that passes 2^53 is a text in JSON, and a number elsewhere.
+mod as_text {
+    use serde::de::Error as _;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(value: &i64, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            serializer.collect_str(value)
+        } else {
+            serializer.serialize_i64(*value)
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+        if deserializer.is_human_readable() {
+            let text = String::deserialize(deserializer)?;
+            text.parse().map_err(D::Error::custom)
+        } else {
+            i64::deserialize(deserializer)
+        }
+    }
 }
 
 impl Window {
@@ -191,7 +212,7 @@ pub fn slice_length_ns(baseline: &[Window], candidate: &[Window]) -> i64 {
 }
 
 /// The slices of one side: equal parts of each of its ranges, never across a gap.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Slicing {
     slices: Vec<Window>,
 }

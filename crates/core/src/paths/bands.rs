@@ -2,6 +2,7 @@
 
 use crate::facts::histogram::{ZERO_BUCKET, bucket_of_ns, upper_limit_ns};
 use crate::model::TraceId;
+use serde::{Deserialize, Serialize};
 
 /// Histogram buckets of a band: eight bands double the duration.
 const BUCKETS_PER_BAND: i16 = 4;
@@ -9,7 +10,7 @@ const BUCKETS_PER_BAND: i16 = 4;
 pub const KEPT_PER_STRATUM: usize = 4;
 
 /// A range of request durations, the same for all sets of traces: 9 % wide.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Band(i16);
 
 impl Band {
@@ -26,7 +27,7 @@ impl Band {
 }
 
 /// One path's time in requests whose duration is in one band.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct BandSums {
     /// How long the requests took.
     pub band: Band,
@@ -48,7 +49,7 @@ pub(super) fn add_band(bands: &mut Vec<BandSums>, sums: BandSums) {
 }
 
 /// A trace that stands for others of its stratum.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct SampledTrace {
     /// A hash of the trace's id, by which samples are drawn: the lowest are kept.
     pub hash: u64,
@@ -57,7 +58,7 @@ pub struct SampledTrace {
 }
 
 /// Requests of one type that took about as long and ended alike.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Stratum {
     /// How long they took.
     pub band: Band,

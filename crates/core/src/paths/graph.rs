@@ -10,6 +10,7 @@ use super::anatomy::Anatomy;
 use super::builder::Call;
 use super::labeler::{EMPTY, Labeler, OTHER};
 use crate::trace::{Trace, TraceSpan};
+use serde::{Deserialize, Serialize};
 
 const NONE: u32 = u32::MAX;
 const SERVER: u8 = 2;
@@ -20,7 +21,7 @@ const CONSUMER: u8 = 5;
 const MAX_DEPENDENCIES: usize = 1_000;
 
 /// What the service graph keeps counts and times of.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum GraphItem {
     /// Visits of a service. Time: what none of its calls and no other service took of the visit.
     Service(String),
@@ -34,7 +35,7 @@ pub enum GraphItem {
 }
 
 /// Who calls whom.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct GraphEdge {
     /// The service that calls.
     pub caller: String,

@@ -1,9 +1,10 @@
 //! Which children a call has, as a set: what a branching service decides.
 
 use crate::trace::mix;
+use serde::{Deserialize, Serialize};
 
 /// Identifies a set of child labels, whatever builder met it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Signature(u64);
 
 impl Signature {
@@ -24,7 +25,7 @@ impl Signature {
 const MAX_SIGNATURES: usize = 64;
 
 /// Calls with one set of children, in one slice.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct SignatureCalls {
     /// The set.
     pub signature: Signature,

@@ -1,6 +1,7 @@
 //! What a path has in every slice.
 
 use super::tree::PathCell;
+use serde::{Deserialize, Serialize};
 
 /// What is kept by slice; each is the field of [`PathCell`] with that name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +32,7 @@ const SUMS: usize = 10;
 
 /// The sums of one path in the slices that have it. Each sum is a series of its own, since who reads one for thousands
 /// of paths needs no other.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct PathSlices {
     numbers: Vec<u32>,
     /// All series, one after the other.
@@ -47,6 +48,11 @@ impl PathSlices {
             numbers: cells.iter().map(|(slice, _)| *slice).collect(),
             values: values.collect(),
         }
+    }
+
+    /// Whether there is a value of every sum for every slice.
+    pub(super) fn is_whole(&self) -> bool {
+        self.values.len() == self.numbers.len() * SUMS
     }
 
     /// The numbers of the slices, in order.

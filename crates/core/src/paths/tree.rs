@@ -9,9 +9,10 @@ use super::label::{Label, NodeKind};
 use super::signature::{Signature, SignatureCalls, ordered};
 use super::slices::PathSlices;
 use crate::trace::mix;
+use serde::{Deserialize, Serialize};
 
 /// Identifies a path: a hash of the labels from the request down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PathId(u128);
 
 /// Half of it will do: it is a hash already.
@@ -52,7 +53,7 @@ impl PathId {
 
 /// Sums over the spans of one path. w is the weight of a trace; per trace c counts the spans of the path,
 /// t is their time on the critical path, d their duration, both in nanoseconds.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct PathCell {
     /// Raw traces that have the path.
     pub traces: u64,
@@ -130,13 +131,14 @@ impl PathCell {
 }
 
 /// A path's label, parent and sums.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PathNode {
     /// The path it is below; `None` for requests and fragments.
     pub parent: Option<PathId>,
     /// The request or fragment at its top.
     pub top: PathId,
     /// What its last link is.
+    #[serde(with = "shared")]
     pub label: Arc<Label>,
     /// Links from the top, which is 0.
     pub depth: u32,
@@ -154,11 +156,42 @@ pub struct PathNode {
     pub strata: Vec<Stratum>,
 }
 
+/// A shared label is stored like one that is not.
+mod shared {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::Label;
+
+    pub(super) fn serialize<S: Serializer>(
+        label: &Arc<Label>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        (**label).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Arc<Label>, D::Error> {
+        Label::deserialize(deserializer).map(Arc::new)
+    }
+}
+
 impl PathNode {
     /// Σ w·(calls with that set of children), over all slices, in order of the sets.
     pub fn total_signatures(&self) -> impl Iterator<Item = (Signature, f64)> {
         let sets = self.signatures.chunk_by(|a, b| a.signature == b.signature);
         sets.map(|set| (set[0].signature, set.iter().map(|c| c.calls).sum()))
+    }
+
+    /// Whether it is kept by slices with numbers below this one only.
+    pub(crate) fn has_slices_below(&self, slices: usize) -> bool {
+        let mut numbers = self.slices.numbers().iter();
+        let mut signatures = self.signatures.iter();
+        self.slices.is_whole()
+            && numbers.all(|slice| (*slice as usize) < slices)
+            && signatures.all(|calls| (calls.slice as usize) < slices)
     }
 
     /// A node of the same path that has no sums yet.
@@ -179,7 +212,7 @@ impl PathNode {
 }
 
 /// All paths of a set of traces.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct PathTree {
     nodes: BTreeMap<PathId, PathNode>,
     /// The labels of every signature.

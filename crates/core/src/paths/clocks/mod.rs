@@ -20,6 +20,7 @@ pub(super) use tests::known_clocks;
 
 use crate::model::SpanBatch;
 use crate::trace::Trace;
+use serde::{Deserialize, Serialize};
 
 /// The number of a host without an estimate.
 const UNKNOWN: u32 = u32::MAX;
@@ -31,7 +32,7 @@ fn minute_of(time_ns: i64) -> i64 {
 }
 
 /// How far a host's clock was off.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClockOffset {
     /// The host whose clock it is compared with: the middle one of the hosts that call each other.
     pub compared_with: String,
