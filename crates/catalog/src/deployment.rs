@@ -1,6 +1,15 @@
 //! Deployments that were told of.
 
+use sqlx::any::AnyRow;
+
+use crate::fields::{Fields, text};
 use crate::{Catalog, CatalogError, Page};
+
+macro_rules! columns {
+    () => {
+        "id, service, version, at_ns, created_ns, details"
+    };
+}
 
 /// A version of a service that went live.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,19 +34,56 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError::Conflict`] if there is one with its id.
     pub async fn add_deployment(&self, deployment: &Deployment) -> Result<(), CatalogError> {
-        let _ = deployment;
-        todo!()
+        let statement = sqlx::query(concat!(
+            "INSERT INTO deployments (",
+            columns!(),
+            ") VALUES ($1, $2, $3, $4, $5, $6)"
+        ))
+        .bind(text(&deployment.id))
+        .bind(text(&deployment.service))
+        .bind(text(&deployment.version))
+        .bind(deployment.at_ns)
+        .bind(deployment.created_ns)
+        .bind(text(&deployment.details));
+        self.changed("add a deployment", statement).await?;
+        Ok(())
     }
 
     /// Deployments in the order they were told of, the newest last. Of the page, `limit` and `before` count.
     pub async fn deployments(&self, page: &Page) -> Result<Vec<Deployment>, CatalogError> {
-        let _ = page;
-        todo!()
+        let statement = page.statement(concat!("SELECT ", columns!(), " FROM deployments"), None);
+        self.rows("list deployments", statement)
+            .await?
+            .iter()
+            .rev()
+            .map(read)
+            .collect()
     }
 
     /// One deployment.
     pub async fn deployment(&self, id: &str) -> Result<Option<Deployment>, CatalogError> {
-        let _ = id;
-        todo!()
+        let statement = sqlx::query(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM deployments WHERE id = $1"
+        ))
+        .bind(text(id));
+        self.rows("read a deployment", statement)
+            .await?
+            .first()
+            .map(read)
+            .transpose()
     }
+}
+
+fn read(row: &AnyRow) -> Result<Deployment, CatalogError> {
+    let fields = Fields::new("deployments", "id", row)?;
+    Ok(Deployment {
+        id: fields.text("id")?,
+        service: fields.text("service")?,
+        version: fields.text("version")?,
+        at_ns: fields.number("at_ns")?,
+        created_ns: fields.number("created_ns")?,
+        details: fields.text("details")?,
+    })
 }

@@ -1,6 +1,15 @@
 //! Diffs that were computed.
 
+use sqlx::any::AnyRow;
+
+use crate::fields::{Fields, optional, text};
 use crate::{Catalog, CatalogError, Page};
+
+macro_rules! columns {
+    () => {
+        "id, query_id, name, query, baseline_id, candidate_id, calculated_ns, verdict, sentence, summary, object"
+    };
+}
 
 /// The comparison of two snapshots.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,14 +44,41 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError::Conflict`] if there is one with its id of other snapshots.
     pub async fn add_diff(&self, diff: &Diff) -> Result<(Diff, bool), CatalogError> {
-        let _ = diff;
-        todo!()
+        let doing = "add a diff";
+        loop {
+            let statement = sqlx::query(concat!(
+                "INSERT INTO diffs (",
+                columns!(),
+                ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (baseline_id, candidate_id) DO NOTHING"
+            ))
+            .bind(text(&diff.id))
+            .bind(optional(diff.query_id.as_ref()))
+            .bind(text(&diff.name))
+            .bind(text(&diff.query))
+            .bind(text(&diff.baseline_id))
+            .bind(text(&diff.candidate_id))
+            .bind(diff.calculated_ns)
+            .bind(text(&diff.verdict))
+            .bind(text(&diff.sentence))
+            .bind(text(&diff.summary))
+            .bind(text(&diff.object));
+            let is_added = self.changed(doing, statement).await?;
+            // It may have been deleted in between.
+            if let Some(diff) = self.diff_of(&diff.baseline_id, &diff.candidate_id).await? {
+                return Ok((diff, is_added));
+            }
+        }
     }
 
     /// One diff.
     pub async fn diff(&self, id: &str) -> Result<Option<Diff>, CatalogError> {
-        let _ = id;
-        todo!()
+        let statement =
+            sqlx::query(concat!("SELECT ", columns!(), " FROM diffs WHERE id = $1")).bind(text(id));
+        self.rows("read a diff", statement)
+            .await?
+            .first()
+            .map(read)
+            .transpose()
     }
 
     /// The diff of two snapshots.
@@ -51,19 +87,62 @@ impl Catalog {
         baseline_id: &str,
         candidate_id: &str,
     ) -> Result<Option<Diff>, CatalogError> {
-        let _ = (baseline_id, candidate_id);
-        todo!()
+        let statement = sqlx::query(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM diffs WHERE baseline_id = $1 AND candidate_id = $2"
+        ))
+        .bind(text(baseline_id))
+        .bind(text(candidate_id));
+        self.rows("find a diff", statement)
+            .await?
+            .first()
+            .map(read)
+            .transpose()
     }
 
     /// Diffs in the order they were made, the newest last; `status` is a verdict.
     pub async fn diffs(&self, page: &Page) -> Result<Vec<Diff>, CatalogError> {
-        let _ = page;
-        todo!()
+        let statement = page.statement(
+            concat!("SELECT ", columns!(), " FROM diffs"),
+            Some("verdict"),
+        );
+        self.rows("list diffs", statement)
+            .await?
+            .iter()
+            .rev()
+            .map(read)
+            .collect()
     }
 
     /// Deletes a diff and gives back what it was.
     pub async fn delete_diff(&self, id: &str) -> Result<Option<Diff>, CatalogError> {
-        let _ = id;
-        todo!()
+        let statement = sqlx::query(concat!(
+            "DELETE FROM diffs WHERE id = $1 RETURNING ",
+            columns!()
+        ))
+        .bind(text(id));
+        self.rows("delete a diff", statement)
+            .await?
+            .first()
+            .map(read)
+            .transpose()
     }
+}
+
+fn read(row: &AnyRow) -> Result<Diff, CatalogError> {
+    let fields = Fields::new("diffs", "id", row)?;
+    Ok(Diff {
+        id: fields.text("id")?,
+        query_id: fields.optional_text("query_id")?,
+        name: fields.text("name")?,
+        query: fields.text("query")?,
+        baseline_id: fields.text("baseline_id")?,
+        candidate_id: fields.text("candidate_id")?,
+        calculated_ns: fields.number("calculated_ns")?,
+        verdict: fields.text("verdict")?,
+        sentence: fields.text("sentence")?,
+        summary: fields.text("summary")?,
+        object: fields.text("object")?,
+    })
 }

@@ -7,8 +7,10 @@
 mod deployment;
 mod diff;
 mod error;
+mod fields;
 mod id;
 mod job;
+mod migration;
 mod open;
 mod page;
 mod place;
