@@ -251,6 +251,16 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "URL", env = "TRACEDIFF_SEGMENTS")]
     pub(crate) segments: Option<String>,
 
+    /// A PostgreSQL database that saved queries, snapshots and diffs are kept in: postgres://USER@HOST/NAME [default: SQLite,
+    /// catalog.db in the folder]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "TRACEDIFF_CATALOG",
+        hide_env_values = true
+    )]
+    pub(crate) catalog: Option<String>,
+
     /// Where the API listens; port 0 picks a free one
     #[arg(
         long,

@@ -1,9 +1,10 @@
-//! `tracediff serve`: takes spans in over OTLP and keeps them.
+//! `tracediff serve`: takes spans in over OTLP, keeps them, and takes snapshots and diffs of saved queries.
 
 use std::process::ExitCode;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+use tracediff_catalog::{Catalog, Place};
 use tracediff_core::diff::text;
 use tracediff_server::{Config, bind};
 use tracediff_store::{Recovery, Settings, Store};
@@ -43,6 +44,11 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     };
     let (store, recovery) = Store::open(settings).await?;
     tell(&recovery);
+    let place = match &args.catalog {
+        Some(url) => Place::Postgres(url.clone()),
+        None => Place::Sqlite(args.data_dir.join("catalog.db")),
+    };
+    let catalog = Catalog::open(&place).await?;
     let addresses = server.addresses();
     anstream::println!("OTLP/gRPC  {}", addresses.otlp_grpc);
     anstream::println!("OTLP/HTTP  http://{}", addresses.otlp_http);
@@ -51,13 +57,14 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         anstream::println!("segments   {url}");
     }
     anstream::println!("data       {}", args.data_dir.display());
-    let stopped = server.serve(store.clone(), stop).await?;
+    let stopped = server.serve(store.clone(), catalog.clone(), stop).await?;
     if stopped.cut_off > 0 {
         anstream::eprintln!(
             "{} cut off: their requests did not end in time",
             text::counted(stopped.cut_off as u64, "connection")
         );
     }
+    catalog.close().await;
     tokio::task::spawn_blocking(move || store.close()).await?;
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! The main port: is the process alive, does it take spans, what has it done, and what is in a trace.
+//! The main port: is the process alive, does it take spans, what has it done, and what is in its traces. Saved queries,
+//! snapshots and diffs are in `saved.rs`.
 
 use std::io;
 use std::sync::Arc;
@@ -22,6 +23,12 @@ use tracediff_store::{Ask, Offer, ReadError, Store, Wanted, once};
 use tracediff_wire::{encode_otlp_json_batches, encode_otlp_protobuf_delimited};
 
 use crate::metrics::Metrics;
+use crate::snapshots::{Snapshots, with_sources};
+
+mod problem;
+mod saved;
+
+use problem::Problem;
 
 /// Spans that are read at a time to be sent.
 const PART_SPANS: u64 = 200_000;
@@ -35,7 +42,12 @@ struct Shared {
 }
 
 /// The port's paths. Once `stop` is cancelled the process is not ready any more.
-pub(crate) fn router(store: Store, metrics: Arc<Metrics>, stop: CancellationToken) -> Router {
+pub(crate) fn router(
+    store: Store,
+    snapshots: Snapshots,
+    metrics: Arc<Metrics>,
+    stop: CancellationToken,
+) -> Router {
     Router::new()
         .route("/healthz", get(async || "ok"))
         .route("/readyz", get(ready))
@@ -48,6 +60,7 @@ pub(crate) fn router(store: Store, metrics: Arc<Metrics>, stop: CancellationToke
         .route("/api/operations", get(operations))
         .route("/api/attributes", get(attributes))
         .route("/api/attributes/{key}/values", get(attribute_values))
+        .merge(saved::router(snapshots))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(Shared {
@@ -297,12 +310,6 @@ fn answered(body: &serde_json::Value) -> Response {
     ([(CONTENT_TYPE, "application/json")], body.to_string()).into_response()
 }
 
-fn with_sources(error: &dyn std::error::Error) -> String {
-    let sources = std::iter::successors(error.source(), |error| error.source());
-    let texts = std::iter::once(error.to_string()).chain(sources.map(ToString::to_string));
-    texts.collect::<Vec<_>>().join(": ")
-}
-
 async fn not_found(uri: Uri) -> Response {
     let text = format!("there is nothing at {}", uri.path());
     failure(StatusCode::NOT_FOUND, &text)
@@ -314,8 +321,13 @@ async fn method_not_allowed(method: Method, uri: Uri) -> Response {
 }
 
 fn failure(status: StatusCode, text: &str) -> Response {
-    let body = json!({ "error": text }).to_string();
-    (status, [(CONTENT_TYPE, "application/json")], body).into_response()
+    let code = match status {
+        StatusCode::BAD_REQUEST => "invalid_parameter",
+        StatusCode::NOT_FOUND => "not_found",
+        StatusCode::METHOD_NOT_ALLOWED => "method_not_allowed",
+        _ => "internal",
+    };
+    Problem::new(status, code, text).into_response()
 }
 
 #[cfg(test)]
@@ -329,7 +341,6 @@ mod tests {
     async fn check(batches: io::Result<Vec<SpanBatch>>, status: u16, text: &str) {
         let answer = answer(TraceId([10; 16]), batches);
         let found = answer.status().as_u16();
-        assert_eq!(answer.headers()[CONTENT_TYPE], "application/json");
         let body = answer.into_body().collect().await.unwrap().to_bytes();
         assert_eq!((found, std::str::from_utf8(&body).unwrap()), (status, text));
     }
@@ -358,9 +369,9 @@ mod tests {
 
     #[tokio::test]
     async fn no_spans_and_no_disk() {
-        let text = r#"{"error":"no span of trace 0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a is stored"}"#;
+        let text = r#"{"code":"not_found","detail":"no span of trace 0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a is stored","status":404,"title":"Not Found","type":"about:blank"}"#;
         check(Ok(Vec::new()), 404, text).await;
-        let text = r#"{"error":"the trace cannot be read: broken"}"#;
+        let text = r#"{"code":"internal","detail":"the trace cannot be read: broken","status":500,"title":"Internal Server Error","type":"about:blank"}"#;
         check(Err(io::Error::other("broken")), 500, text).await;
     }
 }

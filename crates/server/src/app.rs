@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
+use tracediff_catalog::Catalog;
 use tracediff_store::Store;
 
 use crate::config::{Config, Limits};
@@ -14,6 +15,7 @@ use crate::grpc::Health;
 use crate::intake::Intake;
 use crate::memory::Memory;
 use crate::metrics::Metrics;
+use crate::snapshots::Snapshots;
 use crate::{api, grpc, http};
 
 /// Where the ports are.
@@ -71,15 +73,21 @@ impl Server {
         }
     }
 
-    /// Serves until `stop` is cancelled and running requests have finished, or `shutdown_grace` is over. The store stays
-    /// open: who opened it closes it then.
-    pub async fn serve(self, store: Store, stop: CancellationToken) -> Result<Stopped, ServeError> {
+    /// Serves until `stop` is cancelled and running requests have finished, or `shutdown_grace` is over. The store and
+    /// the catalog stay open: who opened them closes them then.
+    pub async fn serve(
+        self,
+        store: Store,
+        catalog: Catalog,
+        stop: CancellationToken,
+    ) -> Result<Stopped, ServeError> {
         let memory = Memory::new(self.limits.in_flight_bytes);
         let metrics = Arc::new(Metrics::new(store.clone(), memory.clone()));
         let limits = Arc::new(self.limits);
         let intake = Intake::new(store.clone(), memory, metrics.clone(), limits.clone());
 
-        let main_router = api::router(store, metrics.clone(), stop.clone());
+        let snapshots = Snapshots::new(store.clone(), catalog);
+        let main_router = api::router(store, snapshots.clone(), metrics.clone(), stop.clone());
         let http_router = http::router(intake.clone());
         let (grpc_router, health) = grpc::router(intake).await.map_err(ServeError::Reflection)?;
 
@@ -98,8 +106,12 @@ impl Server {
                 cut_off.0 + cut_off.1
             };
             // The main port ends last: until the receivers have, it tells who asks that it is not ready.
-            let cut_off = tokio::join!(receivers, serve(self.main, main_router, &received));
-            cut_off.0 + cut_off.1
+            let (of_receivers, of_main, ()) = tokio::join!(
+                receivers,
+                serve(self.main, main_router, &received),
+                snapshots.run(stop.clone()),
+            );
+            of_receivers + of_main
         };
         let cut_off = tokio::select! {
             cut_off = ports => cut_off,

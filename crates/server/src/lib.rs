@@ -7,6 +7,7 @@
 mod api;
 mod app;
 mod body;
+pub mod compat;
 mod compression;
 mod config;
 mod connections;
@@ -18,6 +19,7 @@ mod intake;
 mod memory;
 mod metrics;
 mod refusal;
+mod snapshots;
 mod stream;
 
 pub use app::{Addresses, BindError, ServeError, Server, Stopped, bind};

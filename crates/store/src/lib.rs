@@ -7,6 +7,7 @@ mod faults;
 mod gather;
 mod head;
 mod keeper;
+mod kept;
 mod log;
 mod manifest;
 mod narrow;
@@ -23,6 +24,7 @@ mod view;
 
 pub use complete::{Ask, Counted, Offer};
 pub use keeper::KeepError;
+pub use kept::KeptError;
 pub use manifest::ManifestError;
 pub use place::PlaceError;
 pub use read::{Counts, ReadError, Reading, Wanted, once};

@@ -80,7 +80,7 @@ impl Objects {
         std::fs::create_dir_all(folder)?;
         let folder = folder.canonicalize()?;
         // Names end so while an object is written: left over from a process that ended in the middle.
-        for below in ["manifest", "segments"] {
+        for below in ["manifest", "segments", "kept"] {
             let Ok(entries) = std::fs::read_dir(folder.join(below)) else {
                 continue;
             };

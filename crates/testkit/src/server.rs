@@ -127,6 +127,24 @@ impl Connection {
         self.answer()
     }
 
+    /// Sends a request of any method with a body of JSON; gives the answer's status and document.
+    pub fn json(
+        &mut self,
+        method: &str,
+        path: &str,
+        body: &str,
+    ) -> io::Result<(u16, serde_json::Value)> {
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            self.address,
+            body.len()
+        );
+        self.stream
+            .write_all(&[head.as_bytes(), body.as_bytes()].concat())?;
+        let (status, body) = self.answer()?;
+        Ok((status, serde_json::from_slice(&body)?))
+    }
+
     fn answer(&mut self) -> io::Result<(u16, Vec<u8>)> {
         let broken = || io::Error::from(io::ErrorKind::UnexpectedEof);
         let mut line = String::new();

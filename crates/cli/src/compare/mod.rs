@@ -1,7 +1,6 @@
 //! `tracediff compare`: reads both sides, takes their facts, compares them and prints the result.
 
 mod columns;
-mod compat;
 mod dot;
 mod evidence;
 mod facts;
@@ -22,6 +21,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use tracediff_core::diff::{self, Diff, Outcome, Warning};
+use tracediff_server::compat;
 
 use crate::args::{CompareArgs, FailOn, Format};
 

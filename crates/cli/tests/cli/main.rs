@@ -32,6 +32,8 @@ mod selection;
 #[cfg(test)]
 mod shop;
 #[cfg(test)]
+mod snapshots;
+#[cfg(test)]
 mod stored;
 #[cfg(test)]
 mod table;

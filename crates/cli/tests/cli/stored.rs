@@ -13,7 +13,7 @@ const WINDOWS: &str = "--baseline-window 2026-01-05T10:00:00Z/2026-01-05T10:02:0
                        --candidate-window 2026-01-05T10:02:00Z/2026-01-05T10:04:00Z";
 
 /// Two minutes of the shop in order, and two in which a service is slow.
-fn recorded() -> Sandbox {
+pub(super) fn recorded() -> Sandbox {
     let sandbox = sandbox();
     for (out, scenario, seed, start) in [
         ("before.jsonl", "healthy", "1", "10:00:00"),
@@ -28,7 +28,7 @@ fn recorded() -> Sandbox {
 }
 
 /// A server that was sent all of it, request by request.
-fn served(sandbox: &Sandbox) -> Server {
+pub(super) fn served(sandbox: &Sandbox) -> Server {
     let server = Server::start(BINARY, &sandbox.folder().join("data"), &[]);
     let mut connection = Connection::open(&server.otlp_http).unwrap();
     for file in ["before.jsonl", "after.jsonl"] {
@@ -126,7 +126,7 @@ fn what_cannot_be_read_says_what_to_do() {
     assert_snapshot!(error("spans count --source data"), @"error: the folder data is in use by another process; stop that, ask it by its URL, or take another folder");
     assert_snapshot!(error("spans count --source nowhere"), @"error: `nowhere` is no data folder; give that of a server that has ended, or http://HOST:PORT of one that runs");
     assert_snapshot!(error("spans count --source ftp://there"), @"error: `ftp://there` cannot be asked; give http://HOST:PORT of a server, or its data folder");
-    assert_snapshot!(error(&format!("spans count --source {url}/what")), @r#"error: [URL]/what/api/status answered 404 Not Found: {"error":"there is nothing at /what/api/status"}"#);
+    assert_snapshot!(error(&format!("spans count --source {url}/what")), @r#"error: [URL]/what/api/status answered 404 Not Found: {"code":"not_found","detail":"there is nothing at /what/api/status","status":404,"title":"Not Found","type":"about:blank"}"#);
     assert_snapshot!(error(&format!("spans count --source {url} --last soon")), @r#"
     error: --last `soon` is not a duration; write one such as 15m
       because: failed to parse input in the "friendly" duration format: expected duration to start with a unit value (a decimal integer) after an optional sign, but no integer was found

@@ -8,9 +8,9 @@ use crate::support::http1::{Answer, Client, get};
 use crate::support::spans::TRACE_ID;
 
 fn error(answer: &Answer) -> String {
-    assert_eq!(answer.header("content-type"), "application/json");
+    assert_eq!(answer.header("content-type"), "application/problem+json");
     let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
-    body["error"].as_str().unwrap().to_owned()
+    body["detail"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]

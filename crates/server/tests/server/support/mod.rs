@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
+use tracediff_catalog::{Catalog, Place};
 use tracediff_server::{Addresses, Config, Limits, Stopped, bind};
 use tracediff_store::{Settings, Store};
 
@@ -35,10 +36,12 @@ impl Running {
         let folder = tempfile::tempdir().unwrap();
         let data_dir = folder.path().to_owned();
         let (store, _) = Store::open(Settings::new(data_dir)).await.unwrap();
+        let catalog = Place::Sqlite(folder.path().join("catalog.db"));
+        let catalog = Catalog::open(&catalog).await.unwrap();
         let server = bind(config(change)).await.unwrap();
         let at = server.addresses();
         let stop = CancellationToken::new();
-        let serve = server.serve(store, stop.clone());
+        let serve = server.serve(store, catalog, stop.clone());
         let task = tokio::spawn(async { serve.await.unwrap() });
         Self {
             at,

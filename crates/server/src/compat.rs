@@ -6,12 +6,13 @@ use tracediff_core::model::semconv;
 
 /// A diff in the compatible shape.
 #[derive(Debug, Serialize)]
-pub(crate) struct CompatDocument {
-    diffs: Vec<CompatKey>,
+pub struct CompatDocument {
+    /// One for each key that was asked for.
+    pub(crate) diffs: Vec<CompatKey>,
 }
 
 #[derive(Debug, Serialize)]
-struct CompatKey {
+pub(crate) struct CompatKey {
     key: String,
     new: Vec<String>,
     missing: Vec<String>,
@@ -30,7 +31,7 @@ struct CompatValue {
 }
 
 /// The keys that were asked for, in order: service, operation, then those of `--by`, by the names that were typed.
-pub(crate) fn document(diff: &Diff, asked: &[String]) -> CompatDocument {
+pub fn document(diff: &Diff, asked: &[String]) -> CompatDocument {
     let mut names = vec!["service", "operation"];
     for name in asked {
         if !names.contains(&name.as_str()) {

@@ -1,0 +1,276 @@
+//! Saved queries of a running server: snapshots on request and by the clock, diffs, and what outlives the process.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use serde_json::{Value, json};
+use tracediff_testkit::{Connection, Server};
+
+use super::shop::sandbox;
+use super::stored::{recorded, served};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_tracediff");
+/// When the recorded traces begin, in Unix seconds; the incident begins two minutes later.
+const START: i64 = 1_767_607_200;
+
+fn ask(server: &Server, method: &str, path: &str, body: &Value) -> (u16, Value) {
+    let body = if body.is_null() {
+        String::new()
+    } else {
+        body.to_string()
+    };
+    let mut connection = Connection::open(&server.api).unwrap();
+    connection.json(method, path, &body).unwrap()
+}
+
+fn got(server: &Server, path: &str) -> Value {
+    let (status, body) = ask(server, "GET", path, &Value::Null);
+    assert_eq!(status, 200, "{body}");
+    body
+}
+
+/// What a path answers as soon as it is as wanted.
+fn until(server: &Server, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let body = got(server, path);
+        if wanted(&body) {
+            return body;
+        }
+        assert!(Instant::now() < deadline, "{body}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn id(of: &Value) -> String {
+    of["_id"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_query_has_snapshots_and_a_diff_which_outlive_the_process() {
+    let sandbox = recorded();
+    let server = served(&sandbox);
+    let query = json!({
+        "name": "pricing",
+        "query": "service IN (\"pricing\")",
+        "groupByKeys": ["app.currency"],
+        "scheduled": false,
+    });
+    let (status, query) = ask(&server, "POST", "/api/queries", &query);
+    assert_eq!((status, &query["name"]), (201, &json!("pricing")));
+    assert_eq!(got(&server, "/api/queries"), json!([query]));
+    let query_id = id(&query);
+
+    let take = |from: i64| {
+        let path = format!("/api/queries/{query_id}/snapshots");
+        let window = json!({ "from": from, "to": from + 120 });
+        let (status, snapshot) = ask(&server, "POST", &path, &window);
+        assert_eq!(status, 202, "{snapshot}");
+        let ready = |snapshot: &Value| snapshot["status"] == "ready";
+        until(&server, &format!("/api/snapshots/{}", id(&snapshot)), ready)
+    };
+    let snapshots = [take(START), take(START + 120)];
+    assert_eq!(
+        id(&take(START)),
+        id(&snapshots[0]),
+        "the same window is taken once"
+    );
+    assert_eq!(got(&server, "/api/snapshots"), json!(snapshots));
+    assert_eq!(snapshots[1]["counts"]["orphanSpans"], 0);
+    assert_ne!(snapshots[1]["counts"]["traces"], 0);
+
+    let path = format!("/api/diffs?queryId={query_id}");
+    let diffs = until(&server, &path, |diffs| diffs[0].is_object());
+    let diff = &diffs[0];
+    assert_eq!(diff["linkA"], snapshots[0]["link"]);
+    assert_eq!(diff["linkB"], snapshots[1]["link"]);
+    assert_eq!(diff["verdict"], "regressed", "{diff}");
+    assert_eq!(diff["diffs"][0]["key"], "service");
+    assert_eq!(diff["diffs"][2]["key"], "app.currency");
+    // The same as the command says of the same windows of what was sent.
+    let line = "compare before.jsonl after.jsonl --where 'service = pricing' --format json";
+    let of_files = sandbox.run(line).json();
+    assert_eq!(diff["culprits"][0], of_files["culprits"][0]["service"]);
+    let whole = got(&server, &format!("/api/diffs/{}", id(diff)));
+    let document = &whole["document"];
+    assert_eq!(document["sentence"], diff["sentence"]);
+    assert!(
+        document["findings"][0]["explanation"].is_object(),
+        "it is explained"
+    );
+    assert!(!document["traces"].as_array().unwrap().is_empty());
+    let summary = got(&server, &format!("/api/diffs/{}?summary=1", id(diff)));
+    assert_eq!(&summary, diff);
+    let verdict = got(&server, &format!("/api/verdict?queryId={query_id}"));
+    assert_eq!(verdict["isRegressed"], true);
+    let pair = json!({ "baseline": id(&snapshots[0]), "candidate": id(&snapshots[1]) });
+    let (_, again) = ask(&server, "POST", "/api/diffs", &pair);
+    assert_eq!(&again, diff, "a pair is compared once");
+
+    server.kill();
+    let server = Server::start(BINARY, &sandbox.folder().join("data"), &[]);
+    assert_eq!(got(&server, "/api/queries"), json!([query]));
+    assert_eq!(got(&server, "/api/snapshots"), json!(snapshots));
+    assert_eq!(got(&server, &format!("/api/diffs/{}", id(diff))), whole);
+    for (kind, of) in [
+        ("diffs", diff),
+        ("snapshots", &snapshots[0]),
+        ("queries", &query),
+    ] {
+        let path = format!("/api/{kind}/{}", id(of));
+        let (status, answer) = ask(&server, "DELETE", &path, &Value::Null);
+        assert_eq!((status, id(&answer["msg"])), (200, id(of)));
+        assert_eq!(ask(&server, "GET", &path, &Value::Null).0, 404);
+    }
+    assert!(server.stop());
+}
+
+#[test]
+fn snapshots_are_taken_by_the_clock_and_compared() {
+    let sandbox = sandbox();
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let start = jiff::Timestamp::from_second(now.unwrap().as_secs() as i64 - 58).unwrap();
+    let line = format!("simulate --out now.jsonl --minutes 1 --start {start}");
+    sandbox.run(&line).expect_code(0);
+    let server = Server::start(BINARY, &sandbox.folder().join("data"), &[]);
+    let mut connection = Connection::open(&server.otlp_http).unwrap();
+    for line in sandbox.read("now.jsonl").lines() {
+        let answer = connection.post("/v1/traces", "application/json", line.as_bytes());
+        assert_eq!(answer.unwrap().0, 200);
+    }
+    let query = json!({ "query": "service = cart", "interval": "10s", "settle": "0s" });
+    let (_, query) = ask(&server, "POST", "/api/queries", &query);
+    assert_eq!(query["name"], "service = cart");
+    let path = format!("/api/diffs?queryId={}", id(&query));
+    let diffs = until(&server, &path, |diffs| diffs[0].is_object());
+    let ready = got(&server, "/api/snapshots?status=ready");
+    let ready = ready.as_array().unwrap();
+    let windows: Vec<i64> = ready
+        .iter()
+        .map(|snapshot| snapshot["toNs"].as_str().unwrap().parse().unwrap())
+        .collect();
+    assert!(
+        windows.iter().all(|ns| ns % 10_000_000_000 == 0),
+        "{windows:?}"
+    );
+    assert!(
+        ready
+            .iter()
+            .all(|snapshot| snapshot["origin"] == "schedule")
+    );
+    assert!(
+        ready
+            .iter()
+            .any(|snapshot| snapshot["_id"] == diffs[0]["baselineId"])
+    );
+    assert!(server.stop());
+}
+
+#[test]
+fn what_cannot_be_done_is_a_problem_document() {
+    let sandbox = sandbox();
+    let server = Server::start(BINARY, &sandbox.folder().join("data"), &[]);
+    let check = |method: &str, path: &str, body: Value, status: u16, code: &str, detail: &str| {
+        let (found, problem) = ask(&server, method, path, &body);
+        assert_eq!(
+            (found, &problem["status"]),
+            (status, &json!(status)),
+            "{problem}"
+        );
+        assert_eq!(problem["code"], code);
+        let told = problem["detail"].as_str().unwrap();
+        assert!(told.contains(detail), "{told}");
+    };
+    let post = |body: Value, code: &str, detail: &str| {
+        check("POST", "/api/queries", body, 400, code, detail);
+    };
+    post(json!([]), "invalid_json", "expected a map");
+    post(json!({}), "invalid_field", "`query` is missing");
+    post(
+        json!({ "query": 5 }),
+        "invalid_field",
+        "`query` must be a text",
+    );
+    post(json!({ "query": "service =" }), "invalid_query", "^");
+    let named = |field: &str, value: Value| json!({ "query": "service = a", field: value });
+    post(
+        named("intervall", json!("1m")),
+        "invalid_field",
+        "unknown field `intervall`",
+    );
+    post(
+        named("interval", json!("1s")),
+        "invalid_field",
+        "from 10s to 31d",
+    );
+    post(
+        named("interval", json!("soon")),
+        "invalid_field",
+        "no length of time",
+    );
+    post(
+        named("policy", json!({ "max_q": 2 })),
+        "invalid_field",
+        "`max_q` is 2",
+    );
+    for path in ["queries", "snapshots", "diffs"] {
+        let path = format!("/api/{path}/none");
+        check("GET", &path, Value::Null, 404, "not_found", "`none`");
+        check("DELETE", &path, Value::Null, 404, "not_found", "`none`");
+    }
+    let parameter = "invalid_parameter";
+    check(
+        "GET",
+        "/api/diffs?limit=0",
+        Value::Null,
+        400,
+        parameter,
+        "from 1 to 1000",
+    );
+    check(
+        "GET",
+        "/api/snapshots?status=odd",
+        Value::Null,
+        400,
+        parameter,
+        "`odd`",
+    );
+    check(
+        "GET",
+        "/api/diffs?colour=red",
+        Value::Null,
+        400,
+        parameter,
+        "unknown field `colour`",
+    );
+    check(
+        "GET",
+        "/api/verdict?queryId=none",
+        Value::Null,
+        404,
+        "not_found",
+        "`none`",
+    );
+    check(
+        "PATCH",
+        "/api/queries",
+        Value::Null,
+        405,
+        "method_not_allowed",
+        "PATCH",
+    );
+    let (_, answer) = ask(
+        &server,
+        "POST",
+        "/api/query/validate",
+        &json!({ "query": "a = 1" }),
+    );
+    assert_eq!(answer["valid"], true);
+    let (_, answer) = ask(
+        &server,
+        "POST",
+        "/api/query/validate",
+        &json!({ "query": "a = " }),
+    );
+    assert_eq!(answer["valid"], false);
+    assert!(server.stop());
+}

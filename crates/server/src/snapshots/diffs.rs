@@ -1,0 +1,173 @@
+//! Diffs of two snapshots: compared, explained while the spans are still there, and kept.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use tracediff_catalog::{Diff, Snapshot, State, new_id};
+use tracediff_core::diff::{self, Outcome, Policy, compare};
+use tracediff_core::explain::{answer, named_traces, questions};
+use tracediff_core::facts::Facts;
+
+use super::traces::WindowTraces;
+use super::{Baseline, SnapshotError, Snapshots, now_ns, settings_of};
+use crate::compat;
+
+/// Traces kept whole with a diff, on either side.
+const EXEMPLARS: usize = 3;
+/// Findings and culprits in a summary.
+const SUMMED_UP: usize = 5;
+
+/// What a gate needs to know of a query's newest diff.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Verdict {
+    /// The outcome, as the diff's document has it.
+    pub(crate) verdict: String,
+    /// Whether something got worse, for sure.
+    pub(crate) is_regressed: bool,
+    pub(crate) sentence: String,
+    pub(crate) diff_id: String,
+    /// Unix seconds.
+    pub(crate) calculated_at: i64,
+}
+
+impl Snapshots {
+    /// The diff of a snapshot that has become ready, against what its query's settings say.
+    pub(super) async fn diff_of_schedule(&self, snapshot: &Snapshot) -> Result<(), SnapshotError> {
+        let settings = settings_of(&snapshot.settings)?;
+        let Some(query_id) = &snapshot.query_id else {
+            return Ok(());
+        };
+        let catalog = &self.catalog;
+        let baseline = match &settings.baseline {
+            // Windows that overlap would compare traces with themselves.
+            Baseline::Previous => {
+                catalog
+                    .ready_snapshot_before(query_id, snapshot.from_ns)
+                    .await?
+            }
+            Baseline::Ago(ago) => {
+                let to_ns = snapshot.to_ns - ago.ns();
+                let tolerance_ns = settings.interval.ns() / 2;
+                catalog
+                    .ready_snapshot_at(query_id, to_ns, tolerance_ns)
+                    .await?
+            }
+            Baseline::Snapshot(id) => catalog.snapshot(id).await?,
+        };
+        match baseline {
+            Some(baseline) if baseline.id != snapshot.id => {
+                self.diff(&baseline, snapshot, &settings.policy).await?;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The diff of two snapshots: the one there is where they were compared before.
+    pub(crate) async fn diff(
+        &self,
+        baseline: &Snapshot,
+        candidate: &Snapshot,
+        policy: &Policy,
+    ) -> Result<Diff, SnapshotError> {
+        if let Some(known) = self.catalog.diff_of(&baseline.id, &candidate.id).await? {
+            return Ok(known);
+        }
+        for side in [baseline, candidate] {
+            if side.state != State::Ready {
+                return Err(SnapshotError::NotReady(side.id.clone()));
+            }
+        }
+        let facts = [
+            self.facts_of(baseline).await?,
+            self.facts_of(candidate).await?,
+        ];
+        let traces = [self.traces_of(baseline)?, self.traces_of(candidate)?];
+        let policy = policy.clone();
+        let compared = tokio::task::spawn_blocking(move || compared(&facts, &traces, &policy));
+        let compared = compared.await.map_err(|_| SnapshotError::Interrupted)??;
+        let bytes = serde_json::to_vec(&compared).map_err(SnapshotError::Document)?;
+        let id = new_id();
+        let object = format!("diff-{id}");
+        self.store.keep(&object, &bytes).await?;
+        let row = Diff {
+            id,
+            query_id: candidate.query_id.clone(),
+            name: candidate.name.clone(),
+            query: candidate.query.clone(),
+            baseline_id: baseline.id.clone(),
+            candidate_id: candidate.id.clone(),
+            calculated_ns: now_ns(),
+            verdict: verdict(compared.outcome).to_owned(),
+            sentence: compared.sentence.clone(),
+            summary: summary(&compared, &candidate.group_by_keys).to_string(),
+            object,
+        };
+        let (kept, is_new) = self.catalog.add_diff(&row).await?;
+        if !is_new {
+            self.store.forget(&row.object).await?;
+        }
+        Ok(kept)
+    }
+}
+
+/// Compares, and asks the traces of both sides what the bad ones have in common. Traces that are gone by now cannot be
+/// asked: the diff then stands without an explanation.
+fn compared(
+    facts: &[Facts; 2],
+    traces: &[WindowTraces; 2],
+    policy: &Policy,
+) -> Result<diff::Diff, SnapshotError> {
+    let [baseline, candidate] = facts;
+    let mut diff = compare(baseline, candidate, policy);
+    let questions = questions(&diff);
+    let left_out: BTreeSet<String> = diff.left_out.iter().map(|l| l.key.clone()).collect();
+    if !questions.is_empty() {
+        let heard = |side: usize| traces[side].ask(facts[side].slicing(), &questions, &left_out);
+        answer(&mut diff, &questions, &[heard(0)?, heard(1)?]);
+    }
+    let named = named_traces(&diff, EXEMPLARS);
+    for (side, name) in ["baseline", "candidate"].into_iter().enumerate() {
+        if !named[side].is_empty() {
+            let mut whole = traces[side].whole(facts[side].slicing(), &named[side], name)?;
+            diff.traces.append(&mut whole);
+        }
+    }
+    Ok(diff)
+}
+
+/// The whole document of a diff; `None` where it is gone.
+pub(crate) async fn document(
+    snapshots: &Snapshots,
+    row: &Diff,
+) -> Result<Option<Value>, SnapshotError> {
+    match snapshots.store.kept(&row.object).await? {
+        Some(bytes) => serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(SnapshotError::Document),
+        None => Ok(None),
+    }
+}
+
+fn verdict(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Regressed => "regressed",
+        Outcome::Improved => "improved",
+        Outcome::Changed => "changed",
+        Outcome::NoChangeFound => "no_change_found",
+        Outcome::NothingToCompare => "nothing_to_compare",
+    }
+}
+
+/// What lists show of a diff: the compatible shape, and the first of the findings and culprits.
+fn summary(diff: &diff::Diff, keys: &[String]) -> Value {
+    let culprits = diff.culprits.iter().take(SUMMED_UP);
+    let findings = diff.findings.iter().take(SUMMED_UP);
+    json!({
+        "diffs": compat::document(diff, keys).diffs,
+        "culprits": culprits.map(|culprit| culprit.service.clone()).collect::<Vec<_>>(),
+        "findings": findings.map(|finding| finding.text.clone()).collect::<Vec<_>>(),
+    })
+}
