@@ -90,6 +90,8 @@ fn over_postgres() {
         return;
     };
     check_all(|case| cluster.new_database(case.name));
+    postgres::one_job_looked_at_by_two_goes_to_one(&cluster);
+    postgres::migrations_wait_for_each_other(&cluster);
     postgres::refuses_a_wrong_password(&cluster);
     postgres::says_that_it_is_away(&mut cluster);
 }

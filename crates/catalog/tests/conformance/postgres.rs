@@ -12,7 +12,8 @@ use sqlx::{ConnectOptions, Connection};
 use tempfile::TempDir;
 use tracediff_catalog::{Catalog, CatalogError, Place};
 
-use crate::{chain, runtime};
+use crate::opening::connect;
+use crate::{chain, examples, runtime};
 
 const PASSWORD: &str = "correct-horse";
 
@@ -199,6 +200,84 @@ fn run_as(user: Option<(u32, u32)>, program: &Path) -> Command {
     }
     command.arg(program);
     command
+}
+
+impl Cluster {
+    /// Waits until so many connections to a database wait for a lock.
+    async fn wait_for_waiters(&self, database: &str, waiter_count: usize) {
+        let options: sqlx::postgres::PgConnectOptions =
+            self.url(PASSWORD, "postgres").parse().unwrap();
+        let mut connection = options.connect().await.unwrap();
+        let end = Instant::now() + Duration::from_secs(30);
+        loop {
+            let waiting = sqlx::query(
+                "SELECT pid FROM pg_stat_activity WHERE datname = $1 AND wait_event_type = 'Lock'",
+            )
+            .bind(database)
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+            if waiting.len() == waiter_count {
+                return;
+            }
+            assert!(Instant::now() < end, "{} wait for a lock", waiting.len());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+/// Two that look at the same job in the same moment, which is brought about by holding its row: one gets it, the other the next.
+pub(crate) fn one_job_looked_at_by_two_goes_to_one(cluster: &Cluster) {
+    let place = cluster.new_database("looked_at_by_two");
+    runtime().block_on(async {
+        let catalog = Catalog::open(&place).await.unwrap();
+        for round in 0..5 {
+            let to_ns = examples::NOW + round;
+            let wanted = examples::snapshot(Some("q"), to_ns);
+            catalog.add_snapshot(&wanted).await.unwrap();
+            let mut holder = connect(&place).await;
+            let mut holding = holder.begin().await.unwrap();
+            sqlx::query("UPDATE snapshots SET name = name WHERE id = $1")
+                .bind(&wanted.id)
+                .execute(&mut *holding)
+                .await
+                .unwrap();
+            let claims = ["one", "two", "three"].map(|owner| {
+                let catalog = catalog.clone();
+                tokio::spawn(async move {
+                    catalog
+                        .claim_snapshot(owner, to_ns, i64::MAX)
+                        .await
+                        .unwrap()
+                })
+            });
+            cluster.wait_for_waiters("looked_at_by_two", 3).await;
+            holding.commit().await.unwrap();
+            let mut claimed_count = 0;
+            for claim in claims {
+                claimed_count += usize::from(claim.await.unwrap().is_some());
+            }
+            assert_eq!(claimed_count, 1);
+        }
+    });
+}
+
+/// Who migrates holds a lock, for which the next one waits.
+pub(crate) fn migrations_wait_for_each_other(cluster: &Cluster) {
+    let place = cluster.new_database("migrations");
+    runtime().block_on(async {
+        let mut holder = connect(&place).await;
+        let mut holding = holder.begin().await.unwrap();
+        sqlx::query("SELECT pg_advisory_xact_lock($1)")
+            .bind(i64::from_be_bytes(*b"tracedif"))
+            .execute(&mut *holding)
+            .await
+            .unwrap();
+        let opened = tokio::spawn(async move { Catalog::open(&place).await.unwrap() });
+        cluster.wait_for_waiters("migrations", 1).await;
+        holding.commit().await.unwrap();
+        assert_eq!(opened.await.unwrap().queries().await.unwrap(), []);
+    });
 }
 
 /// A wrong password is told as such, and not told.
