@@ -4,7 +4,7 @@
 //! window. Parts do not depend on each other: they are read on all cores.
 
 use std::collections::BTreeSet;
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -87,6 +87,10 @@ impl TraceIds {
 
     pub(crate) fn contains(&self, id: &u128) -> bool {
         self.0.binary_search(id).is_ok()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &u128> {
+        self.0.iter()
     }
 
     /// Whether one of them is in a range.
@@ -241,26 +245,33 @@ impl Reading {
     /// The spans of one part. No trace is in two parts. A span that was sent again may be there twice.
     pub async fn part(&self, number: usize) -> Result<Vec<SpanBatch>, ReadError> {
         let ids = &self.parts[number];
-        let traces = match &self.matcher {
+        let touched = match &self.matcher {
             None if self.wanted.window == self.wanted.around => None,
             matcher => {
                 let touched = self.touched(ids, matcher.as_ref()).await?;
-                if touched.len() == 0 {
+                if touched.traces.len() == 0 {
                     return Ok(Vec::new());
                 }
-                Some(Arc::new(touched))
+                Some(touched)
             }
         };
         let around = self.wanted.around;
         let sought = Sought {
             window: Some(around),
-            traces: traces.clone(),
+            traces: None,
         };
         let projection = self.wanted.projection.clone().with_core(&IDS);
         let mut found = Vec::new();
-        for segment in &self.segments {
-            found.extend(scan(segment, ids, &projection, &sought).await?);
+        for (number, segment) in self.segments.iter().enumerate() {
+            found.extend(match &touched {
+                None => scan(segment, ids, &projection, &sought).await?,
+                Some(touched) => {
+                    let rows = touched.rows_of(number, segment, ids).await?;
+                    scan_rows(segment, rows, &projection, &sought).await?
+                }
+            });
         }
+        let traces = touched.map(|touched| touched.traces);
         let keeps = |batch: &SpanBatch, row| {
             let id = trace_number(batch, row);
             ids.contains(&id)
@@ -272,15 +283,8 @@ impl Reading {
     }
 
     /// The traces with ids in this range that have a matching span in the window.
-    async fn touched(&self, ids: &Ids, matcher: Option<&Matcher>) -> Result<TraceIds, ReadError> {
+    async fn touched(&self, ids: &Ids, matcher: Option<&Matcher>) -> Result<Touched, ReadError> {
         let window = self.wanted.window;
-        let projection = matcher
-            .map_or_else(Projection::default, Matcher::projection)
-            .with_core(&["trace_id"]);
-        let sought = Sought {
-            window: Some(window),
-            traces: None,
-        };
         let mut touched: Vec<u128> = Vec::new();
         let mut add = |batch: &SpanBatch, is_inside: &dyn Fn(usize) -> bool| {
             let rows: &mut dyn Iterator<Item = usize> = match matcher {
@@ -292,25 +296,40 @@ impl Reading {
             };
             for row in rows.filter(|row| is_inside(*row)) {
                 let id = trace_number(batch, row);
-                if touched.last() != Some(&id) {
+                if touched.last() != Some(&id) && ids.contains(&id) {
                     touched.push(id);
                 }
             }
         };
+        let looked_at = matcher.map_or_else(Projection::default, Matcher::projection);
+        let mut runs = Vec::new();
         for segment in &self.segments {
             if !segment.overlaps(window) {
+                runs.push(None);
                 continue;
             }
-            for batch in scan(segment, ids, &projection, &sought).await? {
-                add(&batch, &|_| true);
-            }
+            let is_within = segment.is_within(window);
+            let projection = looked_at.clone();
+            let projection = match is_within {
+                true => projection,
+                false => projection.with_core(&["start"]),
+            };
+            let look = |batch: &SpanBatch| {
+                add(batch, &|row| {
+                    is_within || window.contains(batch.start_ns(row))
+                });
+            };
+            runs.push(Some(
+                trace_runs(segment, ids, None, &projection, look).await?,
+            ));
         }
         for batch in &self.head {
-            add(batch, &|row| {
-                window.contains(batch.start_ns(row)) && ids.contains(&trace_number(batch, row))
-            });
+            add(batch, &|row| window.contains(batch.start_ns(row)));
         }
-        Ok(TraceIds::new(touched))
+        Ok(Touched {
+            traces: TraceIds::new(touched),
+            runs,
+        })
     }
 
     /// What comes of the spans of every part, worked on by all cores; in order of the parts. Blocks, so it must not be
@@ -365,6 +384,96 @@ fn trace_number(batch: &SpanBatch, row: usize) -> u128 {
     u128::from_be_bytes(batch.trace_id(row).0)
 }
 
+/// The traces that a query touches, in a range of ids.
+#[derive(Debug)]
+struct Touched {
+    traces: TraceIds,
+    /// Where the traces of each segment are, whichever are touched; `None` of segments that were not looked at.
+    runs: Vec<Option<Vec<Run>>>,
+}
+
+/// The rows of a trace in a segment: they follow each other.
+#[derive(Debug)]
+struct Run {
+    id: u128,
+    rows: Range<usize>,
+}
+
+impl Touched {
+    /// The rows of the touched traces in the segment with this number.
+    async fn rows_of(
+        &self,
+        number: usize,
+        segment: &Segment,
+        ids: &Ids,
+    ) -> Result<Vec<Range<usize>>, ReadError> {
+        let found;
+        let runs = match &self.runs[number] {
+            Some(runs) => runs,
+            None => {
+                let traces = Some(&self.traces);
+                found = trace_runs(segment, ids, traces, &Projection::default(), |_| ()).await?;
+                &found
+            }
+        };
+        // Both are in order of their ids.
+        let mut touched = self.traces.iter().peekable();
+        let mut rows: Vec<Range<usize>> = Vec::new();
+        for run in runs {
+            while touched.next_if(|id| **id < run.id).is_some() {}
+            if touched.peek() != Some(&&run.id) {
+                continue;
+            }
+            match rows.last_mut() {
+                Some(before) if before.end == run.rows.start => before.end = run.rows.end,
+                _ => rows.push(run.rows.clone()),
+            }
+        }
+        Ok(rows)
+    }
+}
+
+/// Where the traces are on those pages of a segment that can hold a trace in a range of ids, of `traces` where there are
+/// some. `look` sees every span there, with the columns of `projection`.
+async fn trace_runs(
+    segment: &Segment,
+    ids: &Ids,
+    traces: Option<&TraceIds>,
+    projection: &Projection,
+    mut look: impl FnMut(&SpanBatch),
+) -> Result<Vec<Run>, ReadError> {
+    let failed = failed(segment);
+    let known = segment.known().await.map_err(&failed)?;
+    let pages = known.rows_of(ids, traces);
+    let mut runs: Vec<Run> = Vec::new();
+    if pages.is_empty() {
+        return Ok(runs);
+    }
+    let projection = projection.clone().with_core(&["trace_id"]);
+    let mut rows = pages.clone().into_iter().flatten();
+    let every = Sought::default();
+    let batches = segment.scan(pages.into_iter(), &projection, &every).await;
+    let mut batches = batches.map_err(&failed)?;
+    while let Some(batch) = batches.try_next().await.map_err(&failed)? {
+        for (at, row) in (0..batch.len()).zip(&mut rows) {
+            let id = trace_number(&batch, at);
+            match runs.last_mut() {
+                Some(run) if run.id == id && run.rows.end == row => run.rows.end = row + 1,
+                _ => runs.push(Run {
+                    id,
+                    rows: row..row + 1,
+                }),
+            }
+        }
+        look(&batch);
+    }
+    if rows.next().is_some() {
+        let fewer = "there are fewer rows than its footer says".to_owned();
+        return Err(failed(ParquetError::General(fewer)));
+    }
+    Ok(runs)
+}
+
 /// What a segment holds of the traces in a range of ids.
 async fn scan(
     segment: &Segment,
@@ -372,26 +481,37 @@ async fn scan(
     projection: &Projection,
     sought: &Sought,
 ) -> Result<Vec<SpanBatch>, ReadError> {
-    let failed = failed(segment);
-    let known = segment.known().await.map_err(&failed)?;
+    let known = segment.known().await.map_err(failed(segment))?;
     let rows = known.rows_of(ids, sought.traces.as_deref());
+    let batches = scan_rows(segment, rows, projection, sought).await?;
+    // Rows are in order of their ids: those out of the range are at the ends.
+    let inside = batches.into_iter().filter_map(|batch| {
+        let first = first_row(&batch, |id| id >= *ids.start());
+        let end = first_row(&batch, |id| id > *ids.end());
+        match (first, end) {
+            _ if first == end => None,
+            (0, end) if end == batch.len() => Some(batch),
+            _ => Some(batch.slice(first, end - first)),
+        }
+    });
+    Ok(inside.collect())
+}
+
+/// What a segment holds in these rows.
+async fn scan_rows(
+    segment: &Segment,
+    rows: Vec<Range<usize>>,
+    projection: &Projection,
+    sought: &Sought,
+) -> Result<Vec<SpanBatch>, ReadError> {
     if rows.is_empty() {
         return Ok(Vec::new());
     }
+    let failed = failed(segment);
     let batches = segment.scan(rows.into_iter(), projection, sought).await;
-    let mut batches = batches.map_err(&failed)?;
-    let mut found = Vec::new();
-    while let Some(batch) = batches.try_next().await.map_err(&failed)? {
-        // Rows are in order of their ids: those out of the range are at the ends.
-        let first = first_row(&batch, |id| id >= *ids.start());
-        let end = first_row(&batch, |id| id > *ids.end());
-        if (first, end) == (0, batch.len()) {
-            found.extend((!batch.is_empty()).then_some(batch));
-        } else if first < end {
-            found.push(batch.slice(first, end - first));
-        }
-    }
-    Ok(found)
+    let batches = batches.map_err(&failed)?;
+    let filled = batches.try_filter(|batch| std::future::ready(!batch.is_empty()));
+    filled.try_collect().await.map_err(&failed)
 }
 
 /// The first row whose trace id is so, where all behind it are so, too.

@@ -85,6 +85,11 @@ impl Segment {
         self.meta.first_start_ns < window.to_ns() && self.meta.last_start_ns >= window.from_ns()
     }
 
+    /// Whether every span of it starts in a window.
+    pub(crate) fn is_within(&self, window: Window) -> bool {
+        self.meta.first_start_ns >= window.from_ns() && self.meta.last_start_ns < window.to_ns()
+    }
+
     pub(super) fn file(&self) -> SegmentFile {
         SegmentFile {
             store: self.objects.store(),
