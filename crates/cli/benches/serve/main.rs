@@ -23,7 +23,6 @@ use tracediff_testkit::server::{Connection, Server};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 mod grpc;
-#[path = "../../../store/benches/process/mod.rs"]
 mod process;
 #[path = "../../../store/benches/ingest/shop.rs"]
 mod shop;
@@ -50,7 +49,7 @@ fn main() {
     );
     let protocols = ["http", "grpc"];
     let named = |protocol: &&str| args.iter().any(|arg| arg == protocol);
-    let is_named = protocols.iter().any(|protocol| named(&protocol));
+    let is_named = protocols.iter().any(named);
     for protocol in protocols {
         if !is_named || named(&protocol) {
             run(protocol, &requests, spans);

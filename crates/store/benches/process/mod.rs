@@ -1,33 +1,17 @@
-//! What this process and others took, as `/proc` says.
-#![allow(dead_code, reason = "not every benchmark asks for all of it")]
+//! What this process took, as `/proc` says.
 
 use std::time::Duration;
 
 /// CPU time of this process so far.
 pub(crate) fn cpu() -> Duration {
-    cpu_in("self", 11..13)
-}
-
-/// CPU time of another process so far.
-pub(crate) fn cpu_of(process: u32) -> Duration {
-    cpu_in(&process.to_string(), 11..13)
-}
-
-/// CPU time of all children that have ended and were waited for.
-pub(crate) fn cpu_of_children() -> Duration {
-    cpu_in("self", 13..15)
-}
-
-/// The sum of some fields of a process's `stat`, counted from the one behind the name.
-fn cpu_in(process: &str, fields: std::ops::Range<usize>) -> Duration {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).expect("Linux");
-    let all: Vec<&str> = stat
+    let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux");
+    let fields: Vec<&str> = stat
         .rsplit(')')
         .next()
         .unwrap_or_default()
         .split_whitespace()
         .collect();
-    let ticks: u64 = all[fields]
+    let ticks: u64 = fields[11..13]
         .iter()
         .filter_map(|f| f.parse::<u64>().ok())
         .sum();
@@ -36,16 +20,8 @@ fn cpu_in(process: &str, fields: std::ops::Range<usize>) -> Duration {
 
 /// Memory of this process as `/proc` names it.
 pub(crate) fn resident_mib(name: &str) -> u64 {
-    mib_of("self", name).unwrap_or_default()
-}
-
-/// The most memory that a process had; `None` where it has none any more.
-pub(crate) fn peak_mib_of(process: u32) -> Option<u64> {
-    mib_of(&process.to_string(), "VmHWM:")
-}
-
-fn mib_of(process: &str, name: &str) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-    Some(line.split_whitespace().next()?.parse::<u64>().ok()? >> 10)
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    kib.unwrap_or_default() >> 10
 }
