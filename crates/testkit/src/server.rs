@@ -13,6 +13,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct Server {
     process: Child,
+    /// `HOST:PORT` of OTLP over gRPC.
+    pub otlp_grpc: String,
     /// `HOST:PORT` of OTLP over HTTP.
     pub otlp_http: String,
     /// `HOST:PORT` of the API.
@@ -41,15 +43,21 @@ impl Server {
             lines
                 .find_map(|line| {
                     let rest = line.strip_prefix(name)?.trim();
-                    rest.strip_prefix("http://").map(str::to_owned)
+                    Some(rest.strip_prefix("http://").unwrap_or(rest).to_owned())
                 })
                 .unwrap_or_else(|| panic!("the server ended before it told where {name} is"))
         };
         Self {
+            otlp_grpc: address("OTLP/gRPC"),
             otlp_http: address("OTLP/HTTP"),
             api: address("API"),
             process,
         }
+    }
+
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.process.id()
     }
 
     /// Kills it: it has no chance to do anything more.
