@@ -217,6 +217,19 @@ fn what_cannot_be_done_is_a_problem_document() {
         check("GET", &path, Value::Null, 404, "not_found", "`none`");
         check("DELETE", &path, Value::Null, 404, "not_found", "`none`");
     }
+    let body = json!({ "query": "service = a", "scheduled": false });
+    let (_, query) = ask(&server, "POST", "/api/queries", &body);
+    let path = format!("/api/queries/{}/snapshots", id(&query));
+    for window in [
+        json!({ "last": "1m", "from": 5 }),
+        json!({ "from": 5 }),
+        json!({ "from": 7, "to": 5 }),
+        json!({ "from": -1e300, "to": 1e300 }),
+        json!({ "last": "9000d" }),
+        json!({ "from": 4e9, "to": 4e9 + 60.0 }),
+    ] {
+        check("POST", &path, window, 400, "invalid_window", "");
+    }
     let parameter = "invalid_parameter";
     check(
         "GET",

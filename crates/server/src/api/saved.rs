@@ -19,7 +19,8 @@ use tracediff_core::model::Window;
 use super::answered;
 use super::problem::Problem;
 use crate::snapshots::{
-    Settings, SnapshotError, Snapshots, Span, Verdict, document, now_ns, settings_of, with_sources,
+    Settings, SnapshotError, Snapshots, Span, Verdict, document, log, now_ns, settings_of,
+    with_sources,
 };
 
 const SECOND_NS: i64 = 1_000_000_000;
@@ -72,7 +73,7 @@ impl From<SnapshotError> for Problem {
             }
             // What is inside is for the log, not for who asks.
             _ => {
-                eprintln!("api: {text}");
+                log(&format!("api: {text}"));
                 let detail = "the server could not do it; its log says why";
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
             }
@@ -219,9 +220,10 @@ impl GivenWindow {
             }
         };
         let window = window.map_err(|e| Problem::invalid("invalid_window", e.to_string()))?;
-        let most_ns = 31 * 86_400 * SECOND_NS;
-        if window.length_ns() > most_ns {
-            let detail = "a window may have 31 days at most";
+        const MOST_NS: i64 = 31 * 86_400 * SECOND_NS;
+        if window.length_ns() > MOST_NS || window.from_ns() < 0 || window.to_ns() > now_ns + MOST_NS
+        {
+            let detail = "a window may have 31 days at most, must not begin before 1970, and must end within 31 days from now";
             return Err(Problem::invalid("invalid_window", detail));
         }
         Ok(window)

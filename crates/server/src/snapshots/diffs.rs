@@ -48,7 +48,7 @@ impl Snapshots {
                     .await?
             }
             Baseline::Ago(ago) => {
-                let to_ns = snapshot.to_ns - ago.ns();
+                let to_ns = snapshot.to_ns.saturating_sub(ago.ns());
                 let tolerance_ns = settings.interval.ns() / 2;
                 catalog
                     .ready_snapshot_at(query_id, to_ns, tolerance_ns)

@@ -8,6 +8,7 @@ mod diffs;
 mod settings;
 mod traces;
 
+use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -29,6 +30,7 @@ use traces::{TracesError, WindowTraces};
 /// How long a job is a process's own without a sign of life.
 const LEASE_NS: i64 = 60_000_000_000;
 const RENEW_EVERY: Duration = Duration::from_secs(15);
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(5);
 /// Windows that are caught up of one query after a pause.
 const MOST_MISSED: usize = 1_000;
 /// Windows before its time that a new query is shown at once, so that there is a first diff where spans are there.
@@ -89,20 +91,18 @@ impl Snapshots {
     /// Works until `stop`. What is not finished then is given back, for whoever comes next.
     pub(crate) async fn run(&self, stop: CancellationToken) {
         while !stop.is_cancelled() {
-            let worked = match self.work(&stop).await {
-                Ok(worked) => worked,
+            let pause = match self.work(&stop).await {
+                Ok(true) => continue,
+                Ok(false) => Settings::LOOK_EVERY,
                 Err(error) => {
-                    tell(&error);
-                    false
+                    log(&format!("snapshots: {}", with_sources(&error)));
+                    PAUSE_AFTER_FAILURE
                 }
             };
-            if worked {
-                continue;
-            }
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = self.wake.notified() => {}
-                () = tokio::time::sleep(Settings::LOOK_EVERY) => {}
+                () = tokio::time::sleep(pause) => {}
             }
         }
     }
@@ -111,7 +111,10 @@ impl Snapshots {
     async fn work(&self, stop: &CancellationToken) -> Result<bool, SnapshotError> {
         let now_ns = now_ns();
         for query in self.catalog.queries().await? {
-            self.schedule(&query, now_ns).await?;
+            // One that cannot be scheduled does not keep the others from it.
+            if let Err(error) = self.schedule(&query, now_ns).await {
+                log(&format!("query {}: {}", query.id, with_sources(&error)));
+            }
         }
         let lease_ns = now_ns + LEASE_NS;
         if let Some(snapshot) = self
@@ -121,7 +124,11 @@ impl Snapshots {
         {
             let kept_alive = self.keep_alive(&snapshot.id);
             if let Err(error) = self.diff_of_schedule(&snapshot).await {
-                tell(&error);
+                log(&format!(
+                    "diff of snapshot {}: {}",
+                    snapshot.id,
+                    with_sources(&error)
+                ));
             }
             drop(kept_alive);
             self.catalog.end_diff(&snapshot.id, &self.owner).await?;
@@ -350,6 +357,7 @@ pub(crate) fn with_sources(error: &dyn std::error::Error) -> String {
     texts.collect::<Vec<_>>().join(": ")
 }
 
-fn tell(error: &SnapshotError) {
-    eprintln!("snapshots: {}", with_sources(error));
+/// Tells whoever runs the process; that nobody listens is no failure.
+pub(crate) fn log(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
