@@ -56,13 +56,16 @@ impl Snapshots {
             }
             Baseline::Snapshot(id) => catalog.snapshot(id).await?,
         };
-        match baseline {
-            Some(baseline) if baseline.id != snapshot.id => {
-                self.diff(&baseline, snapshot, &settings.policy).await?;
-                Ok(())
-            }
-            _ => Ok(()),
+        // Before a query was changed it found other traces: that is no change of theirs.
+        let is_alike = |baseline: &Snapshot| {
+            baseline.id != snapshot.id
+                && baseline.query == snapshot.query
+                && baseline.group_by_keys == snapshot.group_by_keys
+        };
+        if let Some(baseline) = baseline.filter(is_alike) {
+            self.diff(&baseline, snapshot, &settings.policy).await?;
         }
+        Ok(())
     }
 
     /// The diff of two snapshots: the one there is where they were compared before.
