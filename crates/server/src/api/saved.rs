@@ -8,31 +8,23 @@ use axum::extract::{DefaultBodyLimit, Path, Query as UrlQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use serde_json::{Map, Value, json};
-use tracediff_catalog::{
-    CatalogError, Diff, Page, Query, Snapshot, State as SnapshotState, new_id,
-};
-use tracediff_core::model::Window;
+use serde_json::{Value, json};
+use tracediff_catalog::{CatalogError, Page, Snapshot, State as SnapshotState, new_id};
+
+mod given;
+mod shape;
+
+use given::{GivenForm, GivenId, GivenPair, GivenQuery, GivenText, GivenWindow, Paged, page, read};
+use shape::{diff_json, query_json, seconds, snapshot_json};
 
 use super::answered;
 use super::problem::Problem;
 use crate::snapshots::{
-    Settings, SnapshotError, Snapshots, Span, Verdict, document, log, now_ns, settings_of,
-    with_sources,
+    SnapshotError, Snapshots, Verdict, document, log, now_ns, settings_of, with_sources,
 };
 
-const SECOND_NS: i64 = 1_000_000_000;
 /// The most bytes of a request.
 const BODY_BYTES: usize = 256 << 10;
-/// How many a list has unless it is told, and at most.
-const LISTED: u32 = 100;
-const MOST_LISTED: u32 = 1_000;
-/// The most keys of a query, and characters of its name.
-const MOST_KEYS: usize = 50;
-const MOST_NAME: usize = 200;
-
 type Answer = Result<Response, Problem>;
 
 /// The paths below `/api`.
@@ -81,79 +73,6 @@ impl From<SnapshotError> for Problem {
     }
 }
 
-/// A saved query as it is sent: what it is called, what it finds, and its settings.
-#[derive(Debug)]
-struct GivenQuery {
-    name: String,
-    query: String,
-    group_by_keys: Vec<String>,
-    settings: Settings,
-}
-
-impl GivenQuery {
-    fn read(body: &Bytes) -> Result<Self, Problem> {
-        let mut fields: Map<String, Value> = read(body)?;
-        let mut text = |name: &str| match fields.remove(name) {
-            Some(Value::String(text)) => Ok(Some(text)),
-            None | Some(Value::Null) => Ok(None),
-            Some(_) => Err(Problem::invalid(
-                "invalid_field",
-                format!("`{name}` must be a text"),
-            )),
-        };
-        let (name, query) = (text("name")?, text("query")?);
-        let query = query.ok_or_else(|| {
-            let detail =
-                "`query` is missing: which spans are looked at, e.g. \"service IN (\\\"cart\\\")\"";
-            Problem::invalid("invalid_field", detail)
-        })?;
-        let name = name.filter(|name| !name.trim().is_empty());
-        let name = name.unwrap_or_else(|| query.clone());
-        if name.chars().count() > MOST_NAME && name != query {
-            let detail = format!("`name` has more than {MOST_NAME} characters");
-            return Err(Problem::invalid("invalid_field", detail));
-        }
-        parsed(&query)?;
-        let keys = fields.remove("groupByKeys").unwrap_or(json!([]));
-        let keys: Vec<String> = serde_json::from_value(keys).map_err(|_| {
-            Problem::invalid("invalid_field", "`groupByKeys` must be a list of keys")
-        })?;
-        if keys.len() > MOST_KEYS {
-            let detail = format!("`groupByKeys` has more than {MOST_KEYS} keys");
-            return Err(Problem::invalid("invalid_field", detail));
-        }
-        // What a client that is used to the fields of an answer sends back.
-        for name in ["_id", "createdAt"] {
-            fields.remove(name);
-        }
-        let settings: Settings = serde_json::from_value(Value::Object(fields))
-            .map_err(|error| Problem::invalid("invalid_field", error.to_string()))?;
-        let checked = settings.check();
-        checked.map_err(|error| Problem::invalid("invalid_field", error.to_string()))?;
-        Ok(Self {
-            name,
-            query,
-            group_by_keys: keys,
-            settings,
-        })
-    }
-
-    /// The row that it becomes.
-    fn into_row(self, id: String, created_ns: i64) -> Result<Query, Problem> {
-        let settings = serde_json::to_string(&self.settings).map_err(SnapshotError::Settings)?;
-        Ok(Query {
-            id,
-            name: self.name,
-            query: self.query,
-            group_by_keys: self.group_by_keys,
-            settings,
-            created_ns,
-            updated_ns: now_ns(),
-            scheduled_to_ns: None,
-        })
-    }
-}
-
 async fn queries(State(snapshots): State<Snapshots>) -> Answer {
     let rows = snapshots.catalog.queries().await?;
     Ok(answered(&rows.iter().map(query_json).collect()))
@@ -193,43 +112,6 @@ async fn delete_query(State(snapshots): State<Snapshots>, Path(id): Path<String>
     Ok(answered(&json!({ "msg": query_json(&row) })))
 }
 
-/// Which window a snapshot is of: one of these three, or the newest that is over.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct GivenWindow {
-    /// So long, up to now.
-    last: Option<Span>,
-    /// Unix seconds.
-    from: Option<f64>,
-    to: Option<f64>,
-}
-
-impl GivenWindow {
-    fn window(&self, settings: &Settings) -> Result<Window, Problem> {
-        let now_ns = now_ns();
-        let window = match (self.last, self.from, self.to) {
-            (None, None, None) => Window::new(now_ns - settings.window().ns(), now_ns),
-            (Some(last), None, None) => Window::new(now_ns - last.ns(), now_ns),
-            (None, Some(from), Some(to)) => {
-                let ns = |seconds: f64| (seconds * 1e9) as i64;
-                Window::new(ns(from), ns(to))
-            }
-            _ => {
-                let detail = "give `last`, e.g. \"15m\", or `from` and `to` in Unix seconds";
-                return Err(Problem::invalid("invalid_window", detail));
-            }
-        };
-        let window = window.map_err(|e| Problem::invalid("invalid_window", e.to_string()))?;
-        const MOST_NS: i64 = 31 * 86_400 * SECOND_NS;
-        if window.length_ns() > MOST_NS || window.from_ns() < 0 || window.to_ns() > now_ns + MOST_NS
-        {
-            let detail = "a window may have 31 days at most, must not begin before 1970, and must end within 31 days from now";
-            return Err(Problem::invalid("invalid_window", detail));
-        }
-        Ok(window)
-    }
-}
-
 async fn take_snapshot(
     State(snapshots): State<Snapshots>,
     Path(id): Path<String>,
@@ -247,12 +129,6 @@ async fn take_snapshot(
     Ok((StatusCode::ACCEPTED, answered(&snapshot_json(&added))).into_response())
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct GivenText {
-    query: String,
-}
-
 /// Whether a query can be used, and if not, where it goes wrong.
 async fn validate(body: Bytes) -> Answer {
     let given: GivenText = read(&body)?;
@@ -263,36 +139,6 @@ async fn validate(body: Bytes) -> Answer {
             "error": error.to_string(),
             "rendered": error.render(&given.query),
         })),
-    })
-}
-
-/// Which part of a list is wanted.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
-struct GivenPage {
-    limit: Option<u32>,
-    before: Option<String>,
-    query_id: Option<String>,
-    status: Option<String>,
-}
-
-type Paged = Result<UrlQuery<GivenPage>, QueryRejection>;
-
-fn page(given: Paged) -> Result<Page, Problem> {
-    let given = match given {
-        Ok(UrlQuery(given)) => given,
-        Err(error) => return Err(Problem::invalid("invalid_parameter", error.body_text())),
-    };
-    let limit = given.limit.unwrap_or(LISTED);
-    if limit == 0 || limit > MOST_LISTED {
-        let detail = format!("`limit` is {limit}, but must be from 1 to {MOST_LISTED}");
-        return Err(Problem::invalid("invalid_parameter", detail));
-    }
-    Ok(Page {
-        limit,
-        before: given.before,
-        query_id: given.query_id,
-        status: given.status,
     })
 }
 
@@ -364,14 +210,6 @@ async fn diffs(State(snapshots): State<Snapshots>, given: Paged) -> Answer {
     Ok(answered(&rows.iter().map(diff_json).collect()))
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct GivenPair {
-    /// Ids of snapshots.
-    baseline: String,
-    candidate: String,
-}
-
 async fn create_diff(State(snapshots): State<Snapshots>, body: Bytes) -> Answer {
     let given: GivenPair = read(&body)?;
     if given.baseline == given.candidate {
@@ -384,12 +222,6 @@ async fn create_diff(State(snapshots): State<Snapshots>, body: Bytes) -> Answer 
     let row = snapshots.diff(&baseline, &candidate, &settings.policy);
     let row = row.await?;
     Ok((StatusCode::CREATED, answered(&diff_json(&row))).into_response())
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct GivenForm {
-    summary: Option<String>,
 }
 
 async fn diff(
@@ -420,12 +252,6 @@ async fn delete_diff(State(snapshots): State<Snapshots>, Path(id): Path<String>)
     Ok(answered(&json!({ "msg": diff_json(&row) })))
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct GivenId {
-    query_id: String,
-}
-
 /// What the newest diff of a query comes to, small enough for a gate.
 async fn verdict(
     State(snapshots): State<Snapshots>,
@@ -451,88 +277,7 @@ async fn verdict(
         verdict: row.verdict,
         sentence: row.sentence,
         diff_id: row.id,
-        calculated_at: row.calculated_ns / SECOND_NS,
+        calculated_at: seconds(row.calculated_ns),
     };
     Ok(answered(&json!(verdict)))
-}
-
-/// A body of JSON.
-fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Problem> {
-    serde_json::from_slice(body)
-        .map_err(|error| Problem::invalid("invalid_json", error.to_string()))
-}
-
-fn parsed(text: &str) -> Result<tracediff_core::query::Query, Problem> {
-    tracediff_core::query::Query::parse(text)
-        .map_err(|error| Problem::invalid("invalid_query", error.render(text)))
-}
-
-fn seconds(ns: i64) -> i64 {
-    ns.div_euclid(SECOND_NS)
-}
-
-/// JSON that was kept as text.
-fn kept(text: &str) -> Value {
-    serde_json::from_str(text).unwrap_or(Value::Null)
-}
-
-fn query_json(row: &Query) -> Value {
-    let mut body = json!({
-        "_id": row.id,
-        "name": row.name,
-        "query": row.query,
-        "groupByKeys": row.group_by_keys,
-        "createdAt": seconds(row.created_ns),
-    });
-    if let (Some(body), Value::Object(settings)) = (body.as_object_mut(), kept(&row.settings)) {
-        body.extend(settings);
-    }
-    body
-}
-
-fn snapshot_json(row: &Snapshot) -> Value {
-    json!({
-        "_id": row.id,
-        "snapshotId": row.id,
-        "query": row.query,
-        "createdAt": seconds(row.created_ns),
-        "completeTime": row.completed_ns.map(seconds),
-        "link": link("snapshots", &row.id),
-        "queryId": row.query_id,
-        "name": row.name,
-        "groupByKeys": row.group_by_keys,
-        "fromNs": row.from_ns.to_string(),
-        "toNs": row.to_ns.to_string(),
-        "status": row.state.as_str(),
-        "reason": row.reason,
-        "progress": row.progress,
-        "origin": row.origin,
-        "isPinned": row.is_pinned,
-        "counts": kept(&row.summary),
-    })
-}
-
-fn diff_json(row: &Diff) -> Value {
-    let mut body = json!({
-        "_id": row.id,
-        "query": row.query,
-        "linkA": link("snapshots", &row.baseline_id),
-        "linkB": link("snapshots", &row.candidate_id),
-        "calculatedAt": seconds(row.calculated_ns),
-        "queryId": row.query_id,
-        "name": row.name,
-        "baselineId": row.baseline_id,
-        "candidateId": row.candidate_id,
-        "verdict": row.verdict,
-        "sentence": row.sentence,
-    });
-    if let (Some(body), Value::Object(summary)) = (body.as_object_mut(), kept(&row.summary)) {
-        body.extend(summary);
-    }
-    body
-}
-
-/// Where something of ours is.
-fn link(kind: &str, id: &str) -> String {
-    format!("/api/{kind}/{id}")
 }
