@@ -20,7 +20,7 @@ KILLS ?= 200
 FULL_DISKS ?= 20
 FAULTS ?= 400
 
-.PHONY: help run test test-crash interop check release bench eval fuzz references clean prerequisites
+.PHONY: help run example test test-crash interop check release bench eval fuzz references clean prerequisites
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -32,7 +32,11 @@ prerequisites:
 	  echo "no C compiler: installing Debian's gcc and libc6-dev"; \
 	  apt-get update -qq && apt-get install -y -qq gcc libc6-dev >/dev/null; }
 
-run: prerequisites ## Simulate a small shop before and after an incident, and compare the two
+run: prerequisites ## A server, and a simulated shop that sends it traces, with an incident every few minutes
+	cargo build --quiet -p tracediff-cli
+	$(BINARY) demo
+
+example: prerequisites ## Simulate a small shop before and after an incident, and compare the two
 	cargo build --quiet -p tracediff-cli
 	@mkdir -p $(DEMO)
 	$(BINARY) simulate --out $(DEMO)/before.jsonl --scenario healthy --seed 1 --start 2026-01-05T10:00:00Z

@@ -101,6 +101,21 @@ impl Catalog {
             .transpose()
     }
 
+    /// The diffs that a snapshot is the candidate of.
+    pub async fn diffs_of_candidate(&self, candidate_id: &str) -> Result<Vec<Diff>, CatalogError> {
+        let statement = sqlx::query(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM diffs WHERE candidate_id = $1 ORDER BY id"
+        ))
+        .bind(text(candidate_id));
+        self.rows("find the diffs of a snapshot", statement)
+            .await?
+            .iter()
+            .map(read)
+            .collect()
+    }
+
     /// Diffs in the order they were made, the newest last; `status` is a verdict.
     pub async fn diffs(&self, page: &Page) -> Result<Vec<Diff>, CatalogError> {
         let statement = page.statement(

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use tracediff_server::{HeaderValue, Role};
 use tracediff_simulate::{Incident, IncidentKind, Scenario};
 use tracediff_store::Durability;
 
@@ -22,8 +23,12 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Compare two sets of traces: what is new, gone, slower or fails more
     Compare(CompareArgs),
-    /// Take spans in over OTLP and keep them
+    /// Serve with a simulated shop that sends traces, and an incident every few minutes
+    Demo(DemoArgs),
+    /// Take spans in over OTLP, keep them, and take snapshots and diffs of saved queries
     Serve(ServeArgs),
+    /// Make, list and remove the tokens that clients of a server show
+    Token(TokenArgs),
     /// Count spans of a store, or write them to a file
     #[command(subcommand)]
     Spans(SpansCommand),
@@ -235,6 +240,34 @@ pub(crate) struct SimulateArgs {
 }
 
 #[derive(Debug, Parser)]
+pub(crate) struct DemoArgs {
+    /// The folder that spans are kept in [default: a temporary one, which is removed at the end]
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) data_dir: Option<PathBuf>,
+
+    /// Where the API listens; port 0 picks a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4000", value_parser = parse_loopback)]
+    pub(crate) listen: SocketAddr,
+
+    /// Where OTLP over gRPC listens
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4317", value_parser = parse_loopback)]
+    pub(crate) otlp_grpc: SocketAddr,
+
+    /// Where OTLP over HTTP, and Zipkin, listen
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4318", value_parser = parse_loopback)]
+    pub(crate) otlp_http: SocketAddr,
+
+    /// From one snapshot to the next, and the length of their windows, in whole seconds from 10s on
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_interval)]
+    pub(crate) interval: Duration,
+
+    /// Requests per second to the simulated shop
+    #[arg(long, value_name = "R", default_value_t = 40.0)]
+    pub(crate) rate: f64,
+}
+
+#[derive(Debug, Parser)]
+#[command(args_override_self = true)]
 pub(crate) struct ServeArgs {
     /// The folder that spans are kept in; it is made where it is missing
     #[arg(
@@ -288,6 +321,34 @@ pub(crate) struct ServeArgs {
     )]
     pub(crate) otlp_http: SocketAddr,
 
+    /// When tokens are asked for: `guarded` (as soon as one port listens elsewhere than on loopback), `tokens` (always) or
+    /// `open` (never: something else guards the ports)
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = AccessArg::Guarded, env = "TRACEDIFF_ACCESS")]
+    pub(crate) access: AccessArg,
+
+    /// An origin whose pages may call the API and send spans over HTTP, e.g. `https://shop.example`; may be given several
+    /// times
+    #[arg(long = "cors-origin", value_name = "ORIGIN", value_parser = parse_origin, value_delimiter = ',', env = "TRACEDIFF_CORS_ORIGIN")]
+    pub(crate) cors_origins: Vec<HeaderValue>,
+
+    /// A file with the certificate that the ports show (PEM, those that signed it behind): they speak TLS then
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "tls_key",
+        env = "TRACEDIFF_TLS_CERT"
+    )]
+    pub(crate) tls_cert: Option<PathBuf>,
+
+    /// A file with its private key (PEM)
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "tls_cert",
+        env = "TRACEDIFF_TLS_KEY"
+    )]
+    pub(crate) tls_key: Option<PathBuf>,
+
     /// When a request is acknowledged: when it is synced to disk (fsync), when it is written and synced that much later
     /// (interval=200ms), or when it is written (none)
     #[arg(long, value_name = "HOW", default_value = "fsync", value_parser = parse_durability, env = "TRACEDIFF_DURABILITY")]
@@ -313,6 +374,70 @@ pub(crate) struct ServeArgs {
     /// The oldest spans go while all take more, e.g. 50GiB [default: never]
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes, env = "TRACEDIFF_RETENTION_BYTES")]
     pub(crate) retention_bytes: Option<u64>,
+
+    /// Snapshots that were completed longer ago than this go, with their diffs, e.g. 90d; not those that are pinned, or
+    /// that a query is always compared with [default: never]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, env = "TRACEDIFF_SNAPSHOT_RETENTION_AGE")]
+    pub(crate) snapshot_retention_age: Option<Duration>,
+
+    /// Of each query so many snapshots are kept, the newest [default: all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..), env = "TRACEDIFF_SNAPSHOTS_PER_QUERY")]
+    pub(crate) snapshots_per_query: Option<u32>,
+}
+
+/// When tokens are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AccessArg {
+    Guarded,
+    Tokens,
+    Open,
+}
+
+/// Where a server keeps its tokens; the server may run meanwhile.
+#[derive(Debug, Parser)]
+pub(crate) struct TokenArgs {
+    #[command(subcommand)]
+    pub(crate) command: TokenCommand,
+
+    /// The folder of the server
+    #[arg(
+        long,
+        value_name = "FOLDER",
+        default_value = "tracediff-data",
+        env = "TRACEDIFF_DATA_DIR",
+        global = true
+    )]
+    pub(crate) data_dir: PathBuf,
+
+    /// The PostgreSQL database of the server, where it has one
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "TRACEDIFF_CATALOG",
+        hide_env_values = true,
+        global = true
+    )]
+    pub(crate) catalog: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Make a token, and show it this once
+    Create {
+        /// What it allows: ingest (send spans), read, or write (read, and change queries, snapshots and diffs)
+        #[arg(long, value_name = "ROLE")]
+        role: Role,
+        /// Whose it is
+        #[arg(long, value_name = "NAME")]
+        name: String,
+    },
+    /// List tokens, without their secrets
+    List,
+    /// Remove a token: within five seconds it is good for nothing
+    Rm {
+        /// Its id, as `token list` shows it
+        id: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -351,6 +476,38 @@ pub(crate) struct SpansArgs {
     /// Only spans that start in this time, FROM/TO: RFC 3339 times, or relative to the data's ends: -30m, end, start+5m
     #[arg(long, value_name = "FROM/TO", allow_hyphen_values = true)]
     pub(crate) window: Option<String>,
+}
+
+/// An address that only this machine reaches: who watches a demonstration has no token.
+fn parse_loopback(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr = text
+        .parse()
+        .map_err(|_| "expected an address such as 127.0.0.1:4000".to_owned())?;
+    match address.ip().is_loopback() {
+        true => Ok(address),
+        false => Err("a demonstration listens on loopback only".to_owned()),
+    }
+}
+
+/// Whole seconds that a query may have as its interval.
+fn parse_interval(text: &str) -> Result<Duration, String> {
+    let interval = parse_duration(text)?;
+    let is_whole = interval.subsec_nanos() == 0 && (10..=3_600).contains(&interval.as_secs());
+    match is_whole {
+        true => Ok(interval),
+        false => Err("expected whole seconds from 10s to 1h".to_owned()),
+    }
+}
+
+/// Scheme, host and port, as a browser sends them.
+fn parse_origin(text: &str) -> Result<HeaderValue, String> {
+    let is_origin = text.split_once("://").is_some_and(|(_, authority)| {
+        !authority.is_empty() && !authority.contains(['/', '*', ' '])
+    });
+    let value = HeaderValue::from_str(text).ok().filter(|_| is_origin);
+    value.ok_or_else(|| {
+        "expected a scheme, a host and perhaps a port, such as https://shop.example".to_owned()
+    })
 }
 
 /// `fsync`, `interval=DURATION` or `none`.

@@ -2,6 +2,7 @@
 
 mod args;
 mod compare;
+mod demo;
 mod harmless;
 mod references;
 mod serve;
@@ -9,6 +10,7 @@ mod simulate;
 mod span_file;
 mod spans;
 mod stored;
+mod token;
 
 use std::process::ExitCode;
 
@@ -26,7 +28,9 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let result = match args.command {
         Command::Compare(args) => compare::run(&args),
+        Command::Demo(args) => demo::run(&args),
         Command::Serve(args) => serve::run(&args),
+        Command::Token(args) => token::run(&args),
         Command::Spans(command) => spans::run(&command),
         Command::Simulate(args) => simulate::run(&args),
         Command::Completions { shell } => references::print_completions(shell),

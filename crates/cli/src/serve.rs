@@ -1,33 +1,61 @@
 //! `tracediff serve`: takes spans in over OTLP, keeps them, and takes snapshots and diffs of saved queries.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracediff_catalog::{Catalog, Place};
 use tracediff_core::diff::text;
-use tracediff_server::{Config, bind};
+use tracediff_server::{Access, Addresses, Config, Retention, Tls, bind};
 use tracediff_store::{Recovery, Settings, Store};
 
-use crate::args::ServeArgs;
+use crate::args::{AccessArg, ServeArgs};
 
 /// Runs the command until the process is told to end.
 pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
+    run_with(args, |_, _| ())
+}
+
+/// The same, with something that begins when clients may connect, and ends when the token says so.
+pub(crate) fn run_with(
+    args: &ServeArgs,
+    started: impl FnOnce(Addresses, CancellationToken),
+) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    let served = runtime.block_on(serve(args));
+    let served = runtime.block_on(serve(args, started));
     // A diff that is in the middle is done again after the next start.
     runtime.shutdown_background();
     served?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
+async fn serve(
+    args: &ServeArgs,
+    started: impl FnOnce(Addresses, CancellationToken),
+) -> anyhow::Result<()> {
+    let tls = match (&args.tls_cert, &args.tls_key) {
+        (Some(certificate), Some(key)) => Some(Tls::read(certificate, key)?),
+        _ => None,
+    };
+    let scheme = if tls.is_some() { "https" } else { "http" };
     let config = Config {
         listen: args.listen,
         otlp_grpc: args.otlp_grpc,
         otlp_http: args.otlp_http,
+        access: match args.access {
+            AccessArg::Guarded => Access::Guarded,
+            AccessArg::Tokens => Access::Tokens,
+            AccessArg::Open => Access::Open,
+        },
+        cors_origins: args.cors_origins.clone(),
+        tls,
+        retention: Retention {
+            age: args.snapshot_retention_age,
+            per_query: args.snapshots_per_query,
+        },
         ..Config::default()
     };
     let signals = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
@@ -47,19 +75,21 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     };
     let (store, recovery) = Store::open(settings).await?;
     tell(&recovery);
-    let place = match &args.catalog {
-        Some(url) => Place::Postgres(url.clone()),
-        None => Place::Sqlite(args.data_dir.join("catalog.db")),
-    };
-    let catalog = Catalog::open(&place).await?;
+    let catalog = Catalog::open(&catalog_place(&args.data_dir, args.catalog.as_deref())).await?;
+    if server.needs_tokens() && catalog.tokens().await?.is_empty() {
+        anstream::eprintln!(
+            "every request needs a token, and there is none yet: make one with `tracediff token create --role ingest --name NAME` (roles: ingest, read, write)"
+        );
+    }
     let addresses = server.addresses();
     anstream::println!("OTLP/gRPC  {}", addresses.otlp_grpc);
-    anstream::println!("OTLP/HTTP  http://{}", addresses.otlp_http);
-    anstream::println!("API        http://{}", addresses.main);
+    anstream::println!("OTLP/HTTP  {scheme}://{}", addresses.otlp_http);
+    anstream::println!("API        {scheme}://{}", addresses.main);
     if let Some(url) = &args.segments {
         anstream::println!("segments   {url}");
     }
     anstream::println!("data       {}", args.data_dir.display());
+    started(addresses, stop.clone());
     let stopped = server.serve(store.clone(), catalog.clone(), stop).await?;
     if stopped.cut_off > 0 {
         anstream::eprintln!(
@@ -70,6 +100,14 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     catalog.close().await;
     tokio::task::spawn_blocking(move || store.close()).await?;
     Ok(())
+}
+
+/// Where queries, snapshots, diffs and tokens are kept.
+pub(crate) fn catalog_place(data_dir: &Path, url: Option<&str>) -> Place {
+    match url {
+        Some(url) => Place::Postgres(url.to_owned()),
+        None => Place::Sqlite(data_dir.join("catalog.db")),
+    }
 }
 
 async fn cancel_when_told(mut terminate: Signal, mut interrupt: Signal, stop: CancellationToken) {

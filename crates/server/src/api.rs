@@ -25,9 +25,11 @@ use tracediff_wire::{encode_otlp_json_batches, encode_otlp_protobuf_delimited};
 use crate::metrics::Metrics;
 use crate::snapshots::{Snapshots, with_sources};
 
+mod gate;
 mod problem;
 mod saved;
 
+pub(crate) use gate::Gate;
 use problem::Problem;
 
 /// Spans that are read at a time to be sent.

@@ -3,11 +3,14 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use axum::http::HeaderValue;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 use tracediff_catalog::Catalog;
 use tracediff_store::Store;
 
+use crate::access::{Access, Guard, cross_origin};
+use crate::api::Gate;
 use crate::config::{Config, Limits};
 pub use crate::connections::BindError;
 use crate::connections::{Port, Purpose};
@@ -15,7 +18,8 @@ use crate::grpc::Health;
 use crate::intake::Intake;
 use crate::memory::Memory;
 use crate::metrics::Metrics;
-use crate::snapshots::Snapshots;
+use crate::snapshots::{Retention, Snapshots};
+use crate::tls::Tls;
 use crate::{api, grpc, http};
 
 /// Where the ports are.
@@ -50,6 +54,10 @@ pub struct Server {
     main: Port,
     otlp_grpc: Port,
     otlp_http: Port,
+    access: Access,
+    cors_origins: Vec<HeaderValue>,
+    tls: Option<Tls>,
+    retention: Retention,
     limits: Limits,
 }
 
@@ -59,6 +67,10 @@ pub async fn bind(config: Config) -> Result<Server, BindError> {
         main: Port::bind(Purpose::Main, config.listen).await?,
         otlp_grpc: Port::bind(Purpose::OtlpGrpc, config.otlp_grpc).await?,
         otlp_http: Port::bind(Purpose::OtlpHttp, config.otlp_http).await?,
+        access: config.access,
+        cors_origins: config.cors_origins,
+        tls: config.tls,
+        retention: config.retention,
         limits: config.limits,
     })
 }
@@ -73,6 +85,16 @@ impl Server {
         }
     }
 
+    /// Whether who comes has to show a token.
+    pub fn needs_tokens(&self) -> bool {
+        let Addresses {
+            main,
+            otlp_grpc,
+            otlp_http,
+        } = self.addresses();
+        self.access.needs_tokens(&[main, otlp_grpc, otlp_http])
+    }
+
     /// Serves until `stop` is cancelled and running requests have finished, or `shutdown_grace` is over. The store and
     /// the catalog stay open: who opened them closes them then.
     pub async fn serve(
@@ -81,20 +103,53 @@ impl Server {
         catalog: Catalog,
         stop: CancellationToken,
     ) -> Result<Stopped, ServeError> {
+        let guard = match self.needs_tokens() {
+            true => Guard::of(catalog.clone()),
+            false => Guard::default(),
+        };
+        let gate = Gate {
+            guard: guard.clone(),
+            own_name_only: self.access == Access::Guarded && !self.needs_tokens(),
+            origins: self.cors_origins.into(),
+            body_idle_timeout: self.limits.body_idle_timeout,
+        };
         let memory = Memory::new(self.limits.in_flight_bytes);
         let metrics = Arc::new(Metrics::new(store.clone(), memory.clone()));
         let limits = Arc::new(self.limits);
-        let intake = Intake::new(store.clone(), memory, metrics.clone(), limits.clone());
+        let intake = Intake::new(
+            store.clone(),
+            memory,
+            metrics.clone(),
+            limits.clone(),
+            guard.clone(),
+        );
 
-        let snapshots = Snapshots::new(store.clone(), catalog);
-        let main_router = api::router(store, snapshots.clone(), metrics.clone(), stop.clone());
+        let snapshots = Snapshots::new(store.clone(), catalog, self.retention);
+        let cors = cross_origin(&gate.origins);
+        let main_router = gate.before(api::router(
+            store,
+            snapshots.clone(),
+            metrics.clone(),
+            stop.clone(),
+        ));
         let http_router = http::router(intake.clone());
+        let http_router = match cors {
+            Some(cors) => http_router.layer(cors),
+            None => http_router,
+        };
         let (grpc_router, health) = grpc::router(intake).await.map_err(ServeError::Reflection)?;
 
         let abort = CancellationToken::new();
         let received = CancellationToken::new();
         let serve = |port: Port, router, stop: &CancellationToken| {
-            port.serve(router, &limits, &metrics, stop.clone(), abort.clone())
+            port.serve(
+                router,
+                self.tls.clone(),
+                &limits,
+                &metrics,
+                stop.clone(),
+                abort.clone(),
+            )
         };
         let ports = async {
             let receivers = async {

@@ -3,8 +3,14 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use axum::http::HeaderValue;
+
+use crate::access::Access;
+use crate::snapshots::Retention;
+use crate::tls::Tls;
+
 /// Where to listen, and within which bounds. Port 0 picks a free one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Config {
     /// Health, metrics and traces by id.
     pub listen: SocketAddr,
@@ -12,6 +18,14 @@ pub struct Config {
     pub otlp_grpc: SocketAddr,
     /// OTLP over HTTP, and Zipkin.
     pub otlp_http: SocketAddr,
+    /// When tokens are asked for.
+    pub access: Access,
+    /// Origins whose pages may call the API and send spans over HTTP, such as `https://pages.example`.
+    pub cors_origins: Vec<HeaderValue>,
+    /// What secures the ports; `None`: nothing does.
+    pub tls: Option<Tls>,
+    /// Which snapshots may go, with their diffs.
+    pub retention: Retention,
     /// The bounds.
     pub limits: Limits,
 }
@@ -24,6 +38,10 @@ impl Default for Config {
             listen: local(4000),
             otlp_grpc: local(4317),
             otlp_http: local(4318),
+            access: Access::default(),
+            cors_origins: Vec::new(),
+            tls: None,
+            retention: Retention::default(),
             limits: Limits::default(),
         }
     }

@@ -15,11 +15,14 @@ use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
+use tokio_rustls::server::TlsStream;
+use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Limits;
 use crate::metrics::Metrics;
 use crate::stream::Bounded;
+use crate::tls::Tls;
 
 /// How long to wait where the system has no more file descriptors: the next attempt would fail as well.
 const PAUSE_AFTER_ACCEPT_ERROR: Duration = Duration::from_millis(100);
@@ -120,6 +123,7 @@ impl Port {
     pub(crate) async fn serve(
         self,
         router: Router,
+        tls: Option<Tls>,
         limits: &Limits,
         metrics: &Metrics,
         stop: CancellationToken,
@@ -136,18 +140,23 @@ impl Port {
                 Some(_) = connections.join_next() => continue,
                 accepted = accept(&self.listener, &slots) => accepted,
             };
-            let io = TokioIo::new(Bounded::new(
-                stream,
-                limits.header_timeout,
-                limits.write_timeout,
-            ));
             let service = TowerToHyperService::new(router.clone());
-            let connection = builder.serve_connection(io, service).into_owned();
-            let connection = graceful.watch(connection);
+            let secured = secure(stream, self.purpose, tls.clone(), limits.header_timeout);
+            let (builder, stop) = (builder.clone(), stop.clone());
+            let (header_timeout, write_timeout) = (limits.header_timeout, limits.write_timeout);
+            let watcher = graceful.watcher();
             let counted = open.one_more();
             connections.spawn(async move {
-                // What ends a connection early (a reset, a timeout, bytes that are no HTTP) is the client's affair.
-                let _ = connection.await;
+                let secured = tokio::select! {
+                    () = stop.cancelled() => None,
+                    secured = secured => secured.ok(),
+                };
+                if let Some(stream) = secured {
+                    let io = TokioIo::new(Bounded::new(stream, header_timeout, write_timeout));
+                    let connection = builder.serve_connection(io, service).into_owned();
+                    // What ends a connection early (a reset, a timeout, bytes that are no HTTP) is the client's affair.
+                    let _ = watcher.watch(connection).await;
+                }
                 drop((counted, slot));
             });
         }
@@ -162,6 +171,22 @@ impl Port {
             }
         }
     }
+}
+
+/// The stream as HTTP goes over it: as it is, or within TLS once both sides have agreed on that in time.
+async fn secure(
+    stream: TcpStream,
+    purpose: Purpose,
+    tls: Option<Tls>,
+    timeout: Duration,
+) -> io::Result<Either<TcpStream, TlsStream<TcpStream>>> {
+    let Some(tls) = tls else {
+        return Ok(Either::Left(stream));
+    };
+    let accepted = tls.accept(stream, purpose == Purpose::OtlpGrpc);
+    Ok(Either::Right(
+        tokio::time::timeout(timeout, accepted).await??,
+    ))
 }
 
 /// The next connection. A slot comes first: past the limit, connections wait in the listener's queue.

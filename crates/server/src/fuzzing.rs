@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use tracediff_store::Store;
 
+use crate::access::Guard;
 use crate::app::ServeError;
 use crate::config::Limits;
 use crate::intake::Intake;
@@ -29,7 +30,13 @@ impl Receivers {
         let bytes = limits.in_flight_bytes;
         let memory = Memory::new(bytes);
         let metrics = Arc::new(Metrics::new(store.clone(), memory.clone()));
-        let intake = Intake::new(store, memory.clone(), metrics, Arc::new(limits));
+        let intake = Intake::new(
+            store,
+            memory.clone(),
+            metrics,
+            Arc::new(limits),
+            Guard::default(),
+        );
         let (grpc, _) = grpc::router(intake.clone())
             .await
             .map_err(ServeError::Reflection)?;

@@ -90,6 +90,7 @@ async fn receive(
     headers: &HeaderMap,
     body: &mut Body,
 ) -> Result<Appended, Refusal> {
+    intake.admit(headers).await?;
     let compression = Compression::parse(headers.get("grpc-encoding").map(HeaderValue::as_bytes))?;
     let mut received = intake
         .read(CHANNEL, body, compression, frame::HEADER_BYTES)

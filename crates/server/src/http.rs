@@ -100,6 +100,7 @@ async fn receive(
     headers: &HeaderMap,
     body: &mut Body,
 ) -> Result<Appended, Refusal> {
+    intake.admit(headers).await?;
     let compression = content_encoding(headers)?;
     let received = intake.read(channel, body, compression, 0).await?;
     intake.append(encoding, compression, received).await

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::http::HeaderMap;
 use bytes::Bytes;
 use tokio::time::Instant;
 use tracediff_store::{Appended, Encoding, Request, Store};
 
+use crate::access::{Guard, Role};
 use crate::body;
 use crate::compression::{Compression, Plain, decompress};
 use crate::config::Limits;
@@ -22,6 +24,7 @@ pub(crate) struct Intake {
     memory: Memory,
     metrics: Arc<Metrics>,
     pub(crate) limits: Arc<Limits>,
+    guard: Guard,
 }
 
 /// A body that was read.
@@ -37,13 +40,20 @@ impl Intake {
         memory: Memory,
         metrics: Arc<Metrics>,
         limits: Arc<Limits>,
+        guard: Guard,
     ) -> Self {
         Self {
             store,
             memory,
             metrics,
             limits,
+            guard,
         }
+    }
+
+    /// Whether who sends these headers may send spans.
+    pub(crate) async fn admit(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        Ok(self.guard.check(headers, Role::Ingest).await?)
     }
 
     /// Reads a body that has `overhead_bytes` beside the request.

@@ -4,6 +4,7 @@
 //! store, which answers when they are durable. Every way to refuse a request is in `refusal.rs`, with what it
 //! becomes in HTTP and in gRPC.
 
+mod access;
 mod api;
 mod app;
 mod body;
@@ -21,6 +22,12 @@ mod metrics;
 mod refusal;
 mod snapshots;
 mod stream;
+mod tls;
+
+pub use access::{Access, Role, Secret};
+pub use axum::http::HeaderValue;
 
 pub use app::{Addresses, BindError, ServeError, Server, Stopped, bind};
 pub use config::{Config, Limits};
+pub use snapshots::Retention;
+pub use tls::{Tls, TlsError};

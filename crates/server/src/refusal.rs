@@ -9,12 +9,17 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 use tracediff_store::AppendError;
 
+use crate::access::Denied;
+
 /// Why a request is refused, in words for the producer's log.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub(crate) enum Refusal {
     /// It can never be read: send something else.
     #[error("{0}")]
     Malformed(String),
+    /// Who sends it may not.
+    #[error("{0}")]
+    Denied(Denied),
     /// Its content type or encoding is not understood.
     #[error("{0}")]
     Unsupported(String),
@@ -62,6 +67,18 @@ pub(crate) enum Refusal {
     },
 }
 
+impl From<Denied> for Refusal {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::Unavailable => Self::Unavailable {
+                reason: denied.to_string(),
+                retry_after: Duration::from_secs(1),
+            },
+            denied => Self::Denied(denied),
+        }
+    }
+}
+
 impl From<AppendError> for Refusal {
     fn from(error: AppendError) -> Self {
         match error {
@@ -90,6 +107,8 @@ impl Refusal {
     pub(crate) fn http_status(&self) -> StatusCode {
         match self {
             Self::Malformed(_) | Self::Interrupted => StatusCode::BAD_REQUEST,
+            Self::Denied(Denied::WrongRole { .. }) => StatusCode::FORBIDDEN,
+            Self::Denied(_) => StatusCode::UNAUTHORIZED,
             Self::Unsupported(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge { .. } | Self::TooWide(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
@@ -104,6 +123,8 @@ impl Refusal {
     pub(crate) fn code(&self) -> Code {
         match self {
             Self::Malformed(_) => Code::InvalidArgument,
+            Self::Denied(Denied::WrongRole { .. }) => Code::PermissionDenied,
+            Self::Denied(_) => Code::Unauthenticated,
             Self::Unsupported(_) | Self::MethodNotAllowed(_) => Code::Unimplemented,
             Self::TooLarge { .. } | Self::TooWide(_) | Self::Busy { .. } => Code::ResourceExhausted,
             Self::TooSlow(_) => Code::DeadlineExceeded,
@@ -147,6 +168,7 @@ impl Refusal {
     pub(crate) fn word(&self) -> &'static str {
         match self {
             Self::Malformed(_) => "malformed",
+            Self::Denied(_) => "denied",
             Self::Unsupported(_) => "unsupported",
             Self::TooLarge { .. } => "too_large",
             Self::TooWide(_) => "too_wide",

@@ -10,7 +10,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
 /// What an HTTP/2 client says first. Source: RFC 9113, section 3.4.
@@ -19,8 +18,8 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// A stream that fails with `TimedOut` where the other side has not shown in time which protocol it speaks, or takes
 /// nothing of what is written.
 #[derive(Debug)]
-pub(crate) struct Bounded {
-    stream: TcpStream,
+pub(crate) struct Bounded<S> {
+    stream: S,
     /// While it is not known which protocol is spoken.
     preface: Option<Preface>,
     write_timeout: Duration,
@@ -35,12 +34,8 @@ struct Preface {
     until: Pin<Box<Sleep>>,
 }
 
-impl Bounded {
-    pub(crate) fn new(
-        stream: TcpStream,
-        preface_timeout: Duration,
-        write_timeout: Duration,
-    ) -> Self {
+impl<S> Bounded<S> {
+    pub(crate) fn new(stream: S, preface_timeout: Duration, write_timeout: Duration) -> Self {
         let until = Box::pin(sleep(preface_timeout));
         Self {
             stream,
@@ -67,7 +62,7 @@ impl Bounded {
     }
 }
 
-impl AsyncRead for Bounded {
+impl<S: AsyncRead + Unpin> AsyncRead for Bounded<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -93,7 +88,7 @@ impl AsyncRead for Bounded {
     }
 }
 
-impl AsyncWrite for Bounded {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Bounded<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -24,17 +24,27 @@ pub struct Server {
 impl Server {
     /// Starts `binary serve` on a data folder, with more arguments behind.
     pub fn start(binary: &str, data_dir: &Path, more: &[&str]) -> Self {
-        let mut process = Command::new(binary)
-            .arg("serve")
-            .arg("--data-dir")
-            .arg(data_dir)
+        let mut command = Command::new(binary);
+        command.arg("serve").arg("--data-dir").arg(data_dir);
+        Self::spawn(command, more)
+    }
+
+    /// Starts `binary demo`.
+    pub fn demo(binary: &str, more: &[&str]) -> Self {
+        let mut command = Command::new(binary);
+        command.arg("demo");
+        Self::spawn(command, more)
+    }
+
+    fn spawn(mut command: Command, more: &[&str]) -> Self {
+        let mut process = command
             .args(["--listen", "127.0.0.1:0"])
             .args(["--otlp-grpc", "127.0.0.1:0"])
             .args(["--otlp-http", "127.0.0.1:0"])
             .args(more)
             .stdout(Stdio::piped())
             .spawn()
-            .unwrap_or_else(|e| panic!("could not start {binary}: {e}"));
+            .unwrap_or_else(|e| panic!("could not start {command:?}: {e}"));
         let Some(stdout) = process.stdout.take() else {
             panic!("standard output was asked for");
         };
@@ -98,6 +108,8 @@ pub struct Connection {
     address: String,
     stream: TcpStream,
     answers: BufReader<TcpStream>,
+    /// More headers of each request, each with its line's end.
+    headers: String,
 }
 
 impl Connection {
@@ -109,12 +121,35 @@ impl Connection {
             address: address.to_owned(),
             answers: BufReader::new(stream.try_clone()?),
             stream,
+            headers: String::new(),
         })
+    }
+
+    /// Calls the server by another name.
+    #[must_use]
+    pub fn called(mut self, host: &str) -> Self {
+        host.clone_into(&mut self.address);
+        self
+    }
+
+    /// Sends a header with each request from now on.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.headers.push_str(&format!("{name}: {value}\r\n"));
+        self
+    }
+
+    /// The first lines of a request, up to its own headers.
+    fn head(&self, method: &str, path: &str) -> String {
+        let Self {
+            address, headers, ..
+        } = self;
+        format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\n{headers}")
     }
 
     /// Asks for a path; gives the answer's status and body.
     pub fn get(&mut self, path: &str) -> io::Result<(u16, Vec<u8>)> {
-        let head = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.address);
+        let head = format!("{}\r\n", self.head("GET", path));
         self.stream.write_all(head.as_bytes())?;
         self.answer()
     }
@@ -127,8 +162,8 @@ impl Connection {
         body: &[u8],
     ) -> io::Result<(u16, Vec<u8>)> {
         let head = format!(
-            "POST {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n",
-            self.address,
+            "{}Content-Type: {content_type}\r\nContent-Length: {}\r\n\r\n",
+            self.head("POST", path),
             body.len()
         );
         self.stream.write_all(&[head.as_bytes(), body].concat())?;
@@ -143,8 +178,8 @@ impl Connection {
         body: &str,
     ) -> io::Result<(u16, serde_json::Value)> {
         let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-            self.address,
+            "{}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            self.head(method, path),
             body.len()
         );
         self.stream

@@ -28,6 +28,18 @@ pub(crate) async fn come_back_as_they_were(place: Place) {
     assert_eq!(catalog.diff_of("a", "a").await.unwrap(), None);
 }
 
+pub(crate) async fn are_found_by_their_candidate(place: Place) {
+    let catalog = open(&place).await;
+    let [first, second, other] =
+        [("a", "c"), ("b", "c"), ("c", "a")].map(|(a, b)| diff(None, a, b));
+    for diff in [&first, &second, &other] {
+        catalog.add_diff(diff).await.unwrap();
+    }
+    let of_candidate = catalog.diffs_of_candidate("c").await.unwrap();
+    assert_eq!(of_candidate, [first, second]);
+    assert_eq!(catalog.diffs_of_candidate("b").await.unwrap(), []);
+}
+
 pub(crate) async fn of_two_snapshots_there_is_one(place: Place) {
     let catalogs = [open(&place).await, open(&place).await];
     let tasks: Vec<_> = (0..12)

@@ -67,6 +67,7 @@ const CASES: &[Case] = cases![
     jobs::diffs_are_claimed_once,
     jobs::a_diff_that_nobody_ended,
     diffs::come_back_as_they_were,
+    diffs::are_found_by_their_candidate,
     diffs::of_two_snapshots_there_is_one,
     diffs::pages,
     retention::by_age,

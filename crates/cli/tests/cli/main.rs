@@ -3,11 +3,15 @@
 //! Clippy takes helpers for tests, which may unwrap, only in modules that say `cfg(test)`.
 
 #[cfg(test)]
+mod access;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
 mod bad_times;
 #[cfg(test)]
 mod compat;
+#[cfg(test)]
+mod demo;
 #[cfg(test)]
 mod evidence;
 mod fail_on;

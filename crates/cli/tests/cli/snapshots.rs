@@ -305,3 +305,44 @@ fn what_cannot_be_done_is_a_problem_document() {
     assert_eq!(answer["valid"], false);
     assert!(server.stop());
 }
+
+#[test]
+fn old_snapshots_go_with_their_diffs_and_pinned_ones_stay() {
+    let sandbox = recorded();
+    drop(served(&sandbox));
+    let data = sandbox.folder().join("data");
+    let server = Server::start(BINARY, &data, &["--snapshots-per-query", "2"]);
+    let query = json!({ "query": "service = pricing", "scheduled": false });
+    let query_id = id(&ask(&server, "POST", "/api/queries", &query).1);
+    let take = |minute: i64| {
+        let path = format!("/api/queries/{query_id}/snapshots");
+        let from = START + minute * 60;
+        let window = json!({ "from": from, "to": from + 60 });
+        let taken = id(&ask(&server, "POST", &path, &window).1);
+        until(&server, &format!("/api/snapshots/{taken}"), |snapshot| {
+            snapshot["status"] == "ready"
+        });
+        taken
+    };
+    let first = take(0);
+    let path = format!("/api/snapshots/{first}/pin");
+    assert_eq!(ask(&server, "POST", &path, &Value::Null).0, 200);
+    let [_, third, fourth] = [1, 2, 3].map(take);
+
+    let ids = |list: &Value, key: &str| -> Vec<String> {
+        let list = list.as_array().unwrap().iter();
+        list.map(|of| of[key].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let kept = [&first, &third, &fourth].map(String::clone);
+    until(&server, "/api/snapshots", |list| ids(list, "_id") == kept);
+    until(&server, "/api/diffs", |list| {
+        ids(list, "candidateId") == kept[1..]
+    });
+    let objects = std::fs::read_dir(data.join("data/kept")).unwrap();
+    assert_eq!(
+        objects.count(),
+        5,
+        "facts of three snapshots, and two diffs"
+    );
+}

@@ -1,7 +1,7 @@
 //! Answers of OTLP over HTTP: in the request's own encoding, errors with a `google.rpc.Status`.
 
 use axum::body::Body;
-use axum::http::header::{ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use tracediff_store::Appended;
@@ -65,6 +65,10 @@ impl Reply {
         let headers = response.headers_mut();
         if let Some(seconds) = refusal.retry_after_seconds() {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if refusal.http_status() == StatusCode::UNAUTHORIZED {
+            let scheme = HeaderValue::from_static("Bearer realm=\"tracediff\"");
+            headers.insert(WWW_AUTHENTICATE, scheme);
         }
         if matches!(refusal, Refusal::Unsupported(_)) {
             let understood = HeaderValue::from_static(Compression::UNDERSTOOD);

@@ -5,6 +5,7 @@
 
 mod clock;
 mod diffs;
+mod retention;
 mod settings;
 mod traces;
 
@@ -24,12 +25,15 @@ use tracediff_store::{KeptError, Store};
 
 pub(crate) use clock::now_ns;
 pub(crate) use diffs::{Verdict, document};
+pub use retention::Retention;
 pub(crate) use settings::{Baseline, Settings, Span};
 use traces::{TracesError, WindowTraces};
 
 /// How long a job is a process's own without a sign of life.
 const LEASE_NS: i64 = 60_000_000_000;
 const RENEW_EVERY: Duration = Duration::from_secs(15);
+/// How often what is old is looked for.
+const LET_GO_EVERY: Duration = Duration::from_secs(10);
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(5);
 /// Windows that are caught up of one query after a pause.
 const MOST_MISSED: usize = 1_000;
@@ -71,15 +75,17 @@ pub(crate) struct Snapshots {
     pub(crate) catalog: Catalog,
     owner: Arc<str>,
     wake: Arc<Notify>,
+    retention: Retention,
 }
 
 impl Snapshots {
-    pub(crate) fn new(store: Store, catalog: Catalog) -> Self {
+    pub(crate) fn new(store: Store, catalog: Catalog, retention: Retention) -> Self {
         Self {
             store,
             catalog,
             owner: new_id().into(),
             wake: Arc::default(),
+            retention,
         }
     }
 
@@ -90,7 +96,14 @@ impl Snapshots {
 
     /// Works until `stop`. What is not finished then is given back, for whoever comes next.
     pub(crate) async fn run(&self, stop: CancellationToken) {
+        let mut last_let_go: Option<tokio::time::Instant> = None;
         while !stop.is_cancelled() {
+            if last_let_go.is_none_or(|last| last.elapsed() > LET_GO_EVERY) {
+                last_let_go = Some(tokio::time::Instant::now());
+                if let Err(error) = self.let_go(now_ns()).await {
+                    log(&format!("retention: {}", with_sources(&error)));
+                }
+            }
             let pause = match self.work(&stop).await {
                 Ok(true) => continue,
                 Ok(false) => Settings::LOOK_EVERY,

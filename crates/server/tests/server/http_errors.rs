@@ -108,7 +108,7 @@ async fn other_paths_and_methods() {
     let answer = client.post("/", &[PROTOBUF], vec![0; 20 << 20]).await;
     check(&answer, 404, PROTOBUF, 5, "there is nothing at /: ");
     for path in ["/v1/traces", "/api/v2/spans"] {
-        let request = Request::get(path).header("host", "test");
+        let request = Request::get(path).header("host", "localhost");
         let answer = client.send(request.body(Body::empty()).unwrap()).await;
         check(&answer, 405, JSON, 12, "use POST");
         assert_eq!(answer.header("allow"), "POST");

@@ -3,6 +3,8 @@
 //! Clippy takes helpers for tests, which may unwrap, only in modules that say `cfg(test)`.
 
 #[cfg(test)]
+mod access;
+#[cfg(test)]
 mod api;
 #[cfg(test)]
 mod grpc;

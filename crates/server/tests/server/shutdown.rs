@@ -18,7 +18,7 @@ async fn half_a_request(server: &Running) -> (Raw, Vec<u8>) {
     let body = json(100, 0);
     let mut client = Raw::connect(server.at.otlp_http).await;
     let head = format!(
-        "POST /v1/traces HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        "POST /v1/traces HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
     client.write(head.as_bytes()).await;

@@ -10,7 +10,8 @@ use crate::support::spans::json;
 
 const SHORT: Duration = Duration::from_millis(50);
 
-const HEAD: &[u8] = b"POST /v1/traces HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\n\
+const HEAD: &[u8] =
+    b"POST /v1/traces HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
     content-length: 1000\r\n\r\n";
 
 #[tokio::test]
@@ -62,7 +63,7 @@ async fn an_idle_connection_is_closed() {
     let server = Running::with(|limits| limits.header_timeout = 5 * SHORT).await;
     let mut client = Raw::connect(server.at.main).await;
     client
-        .write(b"GET /healthz HTTP/1.1\r\nhost: test\r\n\r\n")
+        .write(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
         .await;
     let answer = client.read_to_end().await;
     assert!(
@@ -75,7 +76,7 @@ async fn an_idle_connection_is_closed() {
 async fn a_client_that_never_reads_is_given_up() {
     let server = Running::with(|limits| limits.write_timeout = 40 * SHORT).await;
     let mut client = Raw::connect(server.at.main).await;
-    let request = b"GET /metrics HTTP/1.1\r\nhost: test\r\n\r\n";
+    let request = b"GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n";
     client.flood(&request.repeat(1000), 4 * SHORT).await;
     let open = r#"tracediff_connections{port="main"}"#;
     // Of these two, one is the connection that asks.

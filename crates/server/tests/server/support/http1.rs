@@ -51,7 +51,7 @@ impl Client {
         headers: &[&str],
         body: impl Into<Body>,
     ) -> Answer {
-        let mut request = Request::post(path).header("host", "test");
+        let mut request = Request::post(path).header("host", "localhost");
         for header in headers {
             let (name, value) = header.split_once(": ").unwrap();
             request = request.header(name, value);
@@ -94,7 +94,7 @@ impl Answer {
 
 /// Gets a path over a connection of its own.
 pub(crate) async fn get(address: SocketAddr, path: &str) -> Answer {
-    let request = Request::get(path).header("host", "test");
+    let request = Request::get(path).header("host", "localhost");
     let mut client = Client::connect(address).await;
     client.send(request.body(Body::empty()).unwrap()).await
 }

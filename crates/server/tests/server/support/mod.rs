@@ -22,6 +22,7 @@ use http1::{Client, get};
 pub(crate) struct Running {
     pub(crate) at: Addresses,
     pub(crate) stop: CancellationToken,
+    pub(crate) catalog: Catalog,
     task: JoinHandle<Stopped>,
     _folder: TempDir,
 }
@@ -33,6 +34,11 @@ impl Running {
 
     /// With other bounds than the usual ones.
     pub(crate) async fn with(change: impl FnOnce(&mut Limits)) -> Self {
+        Self::configured(|config| change(&mut config.limits)).await
+    }
+
+    /// With another configuration than the usual one.
+    pub(crate) async fn configured(change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data_dir = folder.path().to_owned();
         let (store, _) = Store::open(Settings::new(data_dir)).await.unwrap();
@@ -41,11 +47,12 @@ impl Running {
         let server = bind(config(change)).await.unwrap();
         let at = server.addresses();
         let stop = CancellationToken::new();
-        let serve = server.serve(store, catalog, stop.clone());
+        let serve = server.serve(store, catalog.clone(), stop.clone());
         let task = tokio::spawn(async { serve.await.unwrap() });
         Self {
             at,
             stop,
+            catalog,
             task,
             _folder: folder,
         }
@@ -96,14 +103,14 @@ pub(crate) async fn in_time<T>(future: impl Future<Output = T>) -> T {
     timeout(Duration::from_secs(30), future).await.unwrap()
 }
 
-pub(crate) fn config(change: impl FnOnce(&mut Limits)) -> Config {
+pub(crate) fn config(change: impl FnOnce(&mut Config)) -> Config {
     let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let mut limits = Limits::default();
-    change(&mut limits);
-    Config {
+    let mut config = Config {
         listen: free,
         otlp_grpc: free,
         otlp_http: free,
-        limits,
-    }
+        ..Config::default()
+    };
+    change(&mut config);
+    config
 }
