@@ -25,7 +25,11 @@ use tracediff_wire::{encode_otlp_json_batches, encode_otlp_protobuf_delimited};
 use crate::metrics::Metrics;
 use crate::snapshots::{Snapshots, with_sources};
 
+mod architecture;
+mod deployments;
+mod events;
 mod gate;
+mod graphs;
 mod problem;
 mod saved;
 
@@ -62,6 +66,10 @@ pub(crate) fn router(
         .route("/api/operations", get(operations))
         .route("/api/attributes", get(attributes))
         .route("/api/attributes/{key}/values", get(attribute_values))
+        .merge(events::router(snapshots.changes.clone(), stop.clone()))
+        .merge(graphs::router(snapshots.clone()))
+        .merge(architecture::router(snapshots.clone()))
+        .merge(deployments::router(snapshots.clone()))
         .merge(saved::router(snapshots))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)

@@ -20,6 +20,8 @@ mod formats;
 #[cfg(test)]
 mod graph;
 #[cfg(test)]
+mod graphs;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod inputs;

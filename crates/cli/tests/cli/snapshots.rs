@@ -10,9 +10,9 @@ use super::stored::{recorded, served};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_tracediff");
 /// When the recorded traces begin, in Unix seconds; the incident begins two minutes later.
-const START: i64 = 1_767_607_200;
+pub(super) const START: i64 = 1_767_607_200;
 
-fn ask(server: &Server, method: &str, path: &str, body: &Value) -> (u16, Value) {
+pub(super) fn ask(server: &Server, method: &str, path: &str, body: &Value) -> (u16, Value) {
     let body = if body.is_null() {
         String::new()
     } else {
@@ -22,14 +22,14 @@ fn ask(server: &Server, method: &str, path: &str, body: &Value) -> (u16, Value) 
     connection.json(method, path, &body).unwrap()
 }
 
-fn got(server: &Server, path: &str) -> Value {
+pub(super) fn got(server: &Server, path: &str) -> Value {
     let (status, body) = ask(server, "GET", path, &Value::Null);
     assert_eq!(status, 200, "{body}");
     body
 }
 
 /// What a path answers as soon as it is as wanted.
-fn until(server: &Server, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+pub(super) fn until(server: &Server, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         let body = got(server, path);
@@ -41,7 +41,7 @@ fn until(server: &Server, path: &str, wanted: impl Fn(&Value) -> bool) -> Value 
     }
 }
 
-fn id(of: &Value) -> String {
+pub(super) fn id(of: &Value) -> String {
     of["_id"].as_str().unwrap().to_owned()
 }
 

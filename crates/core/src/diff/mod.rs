@@ -1,5 +1,6 @@
 //! The diff: what changed between two facts, how big it is and how sure that is.
 
+mod call_tree;
 mod calls;
 mod compare;
 mod culprits;
@@ -24,6 +25,7 @@ mod structure;
 pub mod text;
 mod values;
 
+pub use call_tree::{CallTreeDiff, PathDiff, PathSide, compare_call_trees};
 pub use compare::compare;
 pub use culprits::{
     Attribution, BranchChange, Confidence, Culprit, CulpritEvidence, EdgeName, EntryFailures,

@@ -25,7 +25,10 @@ pub(super) fn write(
     let own: Vec<&Finding> = findings.iter().filter(|f| f.same_as.is_none()).collect();
     let mut parts = Vec::new();
     parts.extend(changes(keys, &own, culprits.is_empty()));
-    parts.extend(culprits.first().map(start_at));
+    // Where only things got better there is nothing to look for.
+    if own.iter().any(|f| f.verdict != Verdict::Improved) {
+        parts.extend(culprits.first().map(start_at));
+    }
     parts.extend(values(&own, Aspect::NewValue, "new"));
     parts.extend(values(&own, Aspect::MissingValue, "gone"));
     if parts.is_empty() {

@@ -141,6 +141,7 @@ fn is_heavy(method: &Method, path: &str) -> bool {
     ];
     READS.iter().any(|heavy| path.starts_with(heavy))
         || (path == "/api/diffs" && *method == Method::POST)
+        || (path.starts_with("/api/diffs/") && path.ends_with("/paths"))
 }
 
 fn forbidden(code: &'static str, detail: &str) -> Response {

@@ -9,18 +9,20 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::{Value, json};
-use tracediff_catalog::{CatalogError, Page, Snapshot, State as SnapshotState, new_id};
+use tracediff_catalog::{CatalogError, Diff, Page, Snapshot, State as SnapshotState, new_id};
 
 mod given;
 mod shape;
 
-use given::{GivenForm, GivenId, GivenPair, GivenQuery, GivenText, GivenWindow, Paged, page, read};
-use shape::{diff_json, query_json, seconds, snapshot_json};
+use given::{GivenForm, GivenId, GivenPair, GivenQuery, GivenText, GivenWindow};
+pub(super) use given::{Paged, page, read};
+pub(super) use shape::seconds;
+use shape::{diff_json, query_json, snapshot_json};
 
 use super::answered;
 use super::problem::Problem;
 use crate::snapshots::{
-    SnapshotError, Snapshots, Verdict, document, log, now_ns, settings_of, with_sources,
+    Kind, SnapshotError, Snapshots, Verdict, document, log, now_ns, settings_of, with_sources,
 };
 
 /// The most bytes of a request.
@@ -81,6 +83,7 @@ async fn queries(State(snapshots): State<Snapshots>) -> Answer {
 async fn create_query(State(snapshots): State<Snapshots>, body: Bytes) -> Answer {
     let row = GivenQuery::read(&body)?.into_row(new_id(), now_ns())?;
     snapshots.catalog.create_query(&row).await?;
+    snapshots.changes.tell(Kind::Query, &row.id);
     snapshots.wake();
     Ok((StatusCode::CREATED, answered(&query_json(&row))).into_response())
 }
@@ -102,6 +105,7 @@ async fn update_query(
     if !snapshots.catalog.update_query(&row).await? {
         return Err(Problem::unknown("query", &id));
     }
+    snapshots.changes.tell(Kind::Query, &id);
     snapshots.wake();
     Ok(answered(&query_json(&row)))
 }
@@ -109,6 +113,7 @@ async fn update_query(
 async fn delete_query(State(snapshots): State<Snapshots>, Path(id): Path<String>) -> Answer {
     let row = snapshots.catalog.delete_query(&id).await?;
     let row = row.ok_or_else(|| Problem::unknown("query", &id))?;
+    snapshots.changes.tell(Kind::Query, &id);
     Ok(answered(&json!({ "msg": query_json(&row) })))
 }
 
@@ -138,6 +143,9 @@ async fn validate(body: Bytes) -> Answer {
             "valid": false,
             "error": error.to_string(),
             "rendered": error.render(&given.query),
+            "line": error.line(),
+            "column": error.column(),
+            "length": given.query[error.span()].chars().count(),
         })),
     })
 }
@@ -156,9 +164,14 @@ async fn list_snapshots(State(snapshots): State<Snapshots>, given: Paged) -> Ans
     Ok(answered(&rows.iter().map(snapshot_json).collect()))
 }
 
-async fn found_snapshot(snapshots: &Snapshots, id: &str) -> Result<Snapshot, Problem> {
+pub(super) async fn found_snapshot(snapshots: &Snapshots, id: &str) -> Result<Snapshot, Problem> {
     let row = snapshots.catalog.snapshot(id).await?;
     row.ok_or_else(|| Problem::unknown("snapshot", id))
+}
+
+pub(super) async fn found_diff(snapshots: &Snapshots, id: &str) -> Result<Diff, Problem> {
+    let row = snapshots.catalog.diff(id).await?;
+    row.ok_or_else(|| Problem::unknown("diff", id))
 }
 
 async fn snapshot(State(snapshots): State<Snapshots>, Path(id): Path<String>) -> Answer {
@@ -174,6 +187,7 @@ async fn delete_snapshot(State(snapshots): State<Snapshots>, Path(id): Path<Stri
         let forgotten = snapshots.store.forget(object).await;
         forgotten.map_err(SnapshotError::from)?;
     }
+    snapshots.changes.tell(Kind::Snapshot, &id);
     Ok(answered(&json!({ "msg": snapshot_json(&row) })))
 }
 
@@ -189,6 +203,7 @@ async fn set_pinned(snapshots: &Snapshots, id: &str, is_pinned: bool) -> Answer 
     if !snapshots.catalog.set_pinned(id, is_pinned).await? {
         return Err(Problem::unknown("snapshot", id));
     }
+    snapshots.changes.tell(Kind::Snapshot, id);
     Ok(answered(&snapshot_json(
         &found_snapshot(snapshots, id).await?,
     )))
@@ -200,6 +215,7 @@ async fn cancel(State(snapshots): State<Snapshots>, Path(id): Path<String>) -> A
         let detail = format!("snapshot `{id}` is {} already", known.state.as_str());
         return Err(Problem::new(StatusCode::CONFLICT, "not_running", detail));
     }
+    snapshots.changes.tell(Kind::Snapshot, &id);
     Ok(answered(&snapshot_json(
         &found_snapshot(&snapshots, &id).await?,
     )))
@@ -230,8 +246,7 @@ async fn diff(
     form: Result<UrlQuery<GivenForm>, QueryRejection>,
 ) -> Answer {
     let form = form.map_err(|e| Problem::invalid("invalid_parameter", e.body_text()))?;
-    let row = snapshots.catalog.diff(&id).await?;
-    let row = row.ok_or_else(|| Problem::unknown("diff", &id))?;
+    let row = found_diff(&snapshots, &id).await?;
     let mut body = diff_json(&row);
     if form
         .0
@@ -249,6 +264,7 @@ async fn delete_diff(State(snapshots): State<Snapshots>, Path(id): Path<String>)
     let row = row.ok_or_else(|| Problem::unknown("diff", &id))?;
     let forgotten = snapshots.store.forget(&row.object).await;
     forgotten.map_err(SnapshotError::from)?;
+    snapshots.changes.tell(Kind::Diff, &id);
     Ok(answered(&json!({ "msg": diff_json(&row) })))
 }
 

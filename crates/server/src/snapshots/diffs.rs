@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tracediff_catalog::{Diff, Snapshot, State, new_id};
-use tracediff_core::diff::{self, Outcome, Policy, compare};
+use tracediff_core::diff::{self, CallTreeDiff, Outcome, Policy, compare, compare_call_trees};
 use tracediff_core::explain::{answer, named_traces, questions};
 use tracediff_core::facts::Facts;
 
+use super::deployments;
 use super::traces::WindowTraces;
-use super::{Baseline, SnapshotError, Snapshots, now_ns, settings_of};
+use super::{Baseline, Kind, SnapshotError, Snapshots, now_ns, settings_of};
 use crate::compat;
 
 /// Traces kept whole with a diff, on either side.
@@ -41,6 +42,11 @@ impl Snapshots {
         };
         let catalog = &self.catalog;
         let baseline = match &settings.baseline {
+            _ if snapshot.origin == deployments::AFTER => {
+                catalog
+                    .ready_snapshot_at(query_id, snapshot.from_ns, 0)
+                    .await?
+            }
             // Windows that overlap would compare traces with themselves.
             Baseline::Previous => {
                 catalog
@@ -109,10 +115,39 @@ impl Snapshots {
             object,
         };
         let (kept, is_new) = self.catalog.add_diff(&row).await?;
-        if !is_new {
+        if is_new {
+            self.changes.tell(Kind::Diff, &kept.id);
+        } else {
             self.store.forget(&row.object).await?;
         }
         Ok(kept)
+    }
+}
+
+impl Snapshots {
+    /// The call trees of a diff's two sides; `None` where the facts of one are gone.
+    pub(crate) async fn call_trees(
+        &self,
+        row: &Diff,
+    ) -> Result<Option<CallTreeDiff>, SnapshotError> {
+        let mut facts = Vec::with_capacity(2);
+        let mut policy = Policy::default();
+        for id in [&row.baseline_id, &row.candidate_id] {
+            let Some(snapshot) = self.catalog.snapshot(id).await? else {
+                return Ok(None);
+            };
+            policy = settings_of(&snapshot.settings)?.policy;
+            facts.push(match self.facts_of(&snapshot).await {
+                Ok(facts) => facts,
+                Err(SnapshotError::NotReady(_)) => return Ok(None),
+                Err(error) => return Err(error),
+            });
+        }
+        let compared = tokio::task::spawn_blocking(move || match &facts[..] {
+            [baseline, candidate] => Some(compare_call_trees(baseline, candidate, &policy)),
+            _ => None,
+        });
+        compared.await.map_err(|_| SnapshotError::Interrupted)
     }
 }
 

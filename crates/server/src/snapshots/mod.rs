@@ -3,9 +3,12 @@
 //! Everything that must outlive the process is in the catalog: what is stopped in the middle is begun again by whoever
 //! finds its lease run out.
 
+mod changes;
 mod clock;
+mod deployments;
 mod diffs;
 mod retention;
+mod seen;
 mod settings;
 mod traces;
 
@@ -23,6 +26,7 @@ use tracediff_core::facts::{Facts, StoredFactsError};
 use tracediff_core::model::{EmptyWindow, Window};
 use tracediff_store::{KeptError, Store};
 
+pub(crate) use changes::{Changes, Kind};
 pub(crate) use clock::now_ns;
 pub(crate) use diffs::{Verdict, document};
 pub use retention::Retention;
@@ -76,6 +80,7 @@ pub(crate) struct Snapshots {
     owner: Arc<str>,
     wake: Arc<Notify>,
     retention: Retention,
+    pub(crate) changes: Changes,
 }
 
 impl Snapshots {
@@ -86,6 +91,7 @@ impl Snapshots {
             owner: new_id().into(),
             wake: Arc::default(),
             retention,
+            changes: Changes::default(),
         }
     }
 
@@ -211,6 +217,7 @@ impl Snapshots {
         };
         let (snapshot, is_new) = self.catalog.add_snapshot(&snapshot).await?;
         if is_new {
+            self.changes.tell(Kind::Snapshot, &snapshot.id);
             self.wake();
         }
         Ok(snapshot)
@@ -228,8 +235,10 @@ impl Snapshots {
             self.catalog
                 .fail_snapshot(&id, &owner, now_ns(), reason)
                 .await?;
+            self.changes.tell(Kind::Snapshot, &id);
             return Ok(());
         }
+        self.changes.tell(Kind::Snapshot, &id);
         let kept_alive = self.keep_alive(&id);
         let collected = self.collect(&snapshot, &kept_alive, stop).await;
         drop(kept_alive);
@@ -252,6 +261,7 @@ impl Snapshots {
                     .await?;
             }
         }
+        self.changes.tell(Kind::Snapshot, &id);
         Ok(())
     }
 
@@ -282,6 +292,9 @@ impl Snapshots {
         // A name of its own for each try: the one before may have been written to the end.
         let object = format!("facts-{}-{}", snapshot.id, new_id());
         self.store.keep(&object, &bytes).await?;
+        self.catalog
+            .note_seen(&seen::seen(snapshot, &facts))
+            .await?;
         let quality = &facts.quality;
         let summary = json!({
             "traces": quality.traces,
@@ -307,7 +320,7 @@ impl Snapshots {
     }
 
     /// The facts of a snapshot that is ready.
-    async fn facts_of(&self, snapshot: &Snapshot) -> Result<Facts, SnapshotError> {
+    pub(crate) async fn facts_of(&self, snapshot: &Snapshot) -> Result<Facts, SnapshotError> {
         let not_ready = || SnapshotError::NotReady(snapshot.id.clone());
         let object = snapshot.object.as_deref().ok_or_else(not_ready)?;
         let bytes = self.store.kept(object).await?.ok_or_else(not_ready)?;
@@ -326,6 +339,7 @@ impl Snapshots {
                 tokio::time::sleep(Settings::LOOK_EVERY).await;
                 let share = told.load(Ordering::Relaxed) as f64 / 1e6;
                 let mut is_ours = of.catalog.set_progress(&id, &of.owner, share).await;
+                of.changes.tell(Kind::Snapshot, &id);
                 if last_renewed.elapsed() > RENEW_EVERY {
                     last_renewed = tokio::time::Instant::now();
                     is_ours = of.catalog.renew(&id, &of.owner, now_ns() + LEASE_NS).await;

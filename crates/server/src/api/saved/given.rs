@@ -149,16 +149,16 @@ pub(super) struct GivenText {
 /// Which part of a list is wanted.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
-pub(super) struct GivenPage {
+pub(in crate::api) struct GivenPage {
     limit: Option<u32>,
     before: Option<String>,
     query_id: Option<String>,
     status: Option<String>,
 }
 
-pub(super) type Paged = Result<UrlQuery<GivenPage>, QueryRejection>;
+pub(in crate::api) type Paged = Result<UrlQuery<GivenPage>, QueryRejection>;
 
-pub(super) fn page(given: Paged) -> Result<Page, Problem> {
+pub(in crate::api) fn page(given: Paged) -> Result<Page, Problem> {
     let given = match given {
         Ok(UrlQuery(given)) => given,
         Err(error) => return Err(Problem::invalid("invalid_parameter", error.body_text())),
@@ -197,7 +197,7 @@ pub(super) struct GivenId {
 }
 
 /// A body of JSON.
-pub(super) fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Problem> {
+pub(in crate::api) fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Problem> {
     serde_json::from_slice(body)
         .map_err(|error| Problem::invalid("invalid_json", error.to_string()))
 }

@@ -5,7 +5,7 @@ use tracediff_catalog::{Diff, Query, Snapshot};
 
 const SECOND_NS: i64 = 1_000_000_000;
 
-pub(super) fn seconds(ns: i64) -> i64 {
+pub(in crate::api) fn seconds(ns: i64) -> i64 {
     ns.div_euclid(SECOND_NS)
 }
 

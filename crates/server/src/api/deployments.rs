@@ -1,0 +1,86 @@
+//! Deployments: told of by whoever deploys, shown, and looked at before and after.
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tracediff_catalog::{Deployment, new_id};
+
+use super::answered;
+use super::problem::Problem;
+use super::saved::{Paged, page, read, seconds};
+use crate::snapshots::{Kind, Snapshots, now_ns};
+
+const BODY_BYTES: usize = 64 << 10;
+const MOST_NAME: usize = 200;
+/// How far ahead a deployment may be told of.
+const MOST_AHEAD_NS: i64 = 31 * 86_400 * 1_000_000_000;
+
+pub(super) fn router<S: Clone + Send + Sync + 'static>(snapshots: Snapshots) -> Router<S> {
+    Router::new()
+        .route("/api/deployments", get(list).post(add))
+        .layer(DefaultBodyLimit::max(BODY_BYTES))
+        .with_state(snapshots)
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Given {
+    service: String,
+    version: String,
+    /// Unix seconds; now where it is left out.
+    time: Option<f64>,
+}
+
+async fn list(State(snapshots): State<Snapshots>, given: Paged) -> Result<Response, Problem> {
+    let rows = snapshots.catalog.deployments(&page(given)?).await?;
+    Ok(answered(&rows.iter().map(shown).collect()))
+}
+
+/// Notes a deployment, and has snapshots taken before and after it for the queries that touch the service.
+async fn add(State(snapshots): State<Snapshots>, body: Bytes) -> Result<Response, Problem> {
+    let given: Given = read(&body)?;
+    for (name, text) in [("service", &given.service), ("version", &given.version)] {
+        if text.trim().is_empty() || text.chars().count() > MOST_NAME {
+            let detail = format!("`{name}` must have 1 to {MOST_NAME} characters");
+            return Err(Problem::invalid("invalid_field", detail));
+        }
+    }
+    let now_ns = now_ns();
+    let at_ns = given.time.map_or(now_ns, |seconds| (seconds * 1e9) as i64);
+    if at_ns < 0 || at_ns.saturating_sub(now_ns) > MOST_AHEAD_NS {
+        let detail = "`time` is in Unix seconds, from 1970 to 31 days from now";
+        return Err(Problem::invalid("invalid_field", detail));
+    }
+    let taken = snapshots.around(&given.service, at_ns).await?;
+    let row = Deployment {
+        id: new_id(),
+        service: given.service,
+        version: given.version,
+        at_ns,
+        created_ns: now_ns,
+        details: json!({ "snapshots": taken }).to_string(),
+    };
+    snapshots.catalog.add_deployment(&row).await?;
+    snapshots.changes.tell(Kind::Deployment, &row.id);
+    Ok((StatusCode::CREATED, answered(&shown(&row))).into_response())
+}
+
+fn shown(row: &Deployment) -> Value {
+    let mut body = json!({
+        "_id": row.id,
+        "service": row.service,
+        "version": row.version,
+        "time": seconds(row.at_ns),
+        "createdAt": seconds(row.created_ns),
+    });
+    let details = serde_json::from_str(&row.details).unwrap_or(Value::Null);
+    if let (Some(body), Value::Object(details)) = (body.as_object_mut(), details) {
+        body.extend(details);
+    }
+    body
+}
