@@ -11,6 +11,8 @@ use tracediff_server::{HeaderValue, Role};
 use tracediff_simulate::{Incident, IncidentKind, Scenario};
 use tracediff_store::Durability;
 
+use crate::client::{DiffArgs, QueryArgs, SnapshotArgs, VerdictArgs};
+
 /// Compares two sets of OpenTelemetry traces as populations and says what changed, how big it is and how sure that is.
 #[derive(Debug, Parser)]
 #[command(name = "tracediff", version, max_term_width = 100)]
@@ -27,6 +29,14 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Take spans in over OTLP, keep them, and take snapshots and diffs of saved queries
     Serve(ServeArgs),
+    /// Save, list, show and remove the queries of a server
+    Query(QueryArgs),
+    /// Take, list, show, pin and remove the snapshots of a server
+    Snapshot(SnapshotArgs),
+    /// List, show and make the diffs of a server
+    Diff(DiffArgs),
+    /// Say what the newest diff of a query of a server comes to, for gates
+    Verdict(VerdictArgs),
     /// Make, list and remove the tokens that clients of a server show
     Token(TokenArgs),
     /// Count spans of a store, or write them to a file

@@ -1,6 +1,7 @@
 //! The one binary: reads arguments, runs a command, prints errors once, decides the exit code.
 
 mod args;
+mod client;
 mod compare;
 mod demo;
 mod harmless;
@@ -30,6 +31,10 @@ fn main() -> ExitCode {
         Command::Compare(args) => compare::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Serve(args) => serve::run(&args),
+        Command::Query(args) => client::run_query(&args),
+        Command::Snapshot(args) => client::run_snapshot(&args),
+        Command::Diff(args) => client::run_diff(&args),
+        Command::Verdict(args) => client::run_verdict(&args),
         Command::Token(args) => token::run(&args),
         Command::Spans(command) => spans::run(&command),
         Command::Simulate(args) => simulate::run(&args),

@@ -3,19 +3,18 @@
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{anyhow, bail};
 use tracediff_core::model::{SpanBatch, TraceId, Window};
 use tracediff_core::query::Query;
 use tracediff_store::{Counts, Reading, Settings, Store, Wanted, once};
+
+use crate::client::Server;
 
 /// Spans that are read from a folder at a time, at most.
 const PART_SPANS: u64 = 1_000_000;
 /// What a span needs while it is worked on, with all its columns and a share of the index.
 const SPAN_BYTES: u64 = 1_000;
-/// How long a server may take to begin to answer.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// How much before and after a window spans are read, so that traces that begin in it are whole.
 const BEFORE_NS: i64 = 60_000_000_000;
 const AFTER_NS: i64 = 300_000_000_000;
@@ -30,7 +29,7 @@ pub(crate) struct StoredTraces {
 #[derive(Debug, Clone)]
 enum Access {
     Folder(Arc<OpenFolder>),
-    Server(String),
+    Server(Server),
 }
 
 #[derive(Debug)]
@@ -51,8 +50,8 @@ pub(crate) struct StoredSpans {
 impl StoredTraces {
     /// The store behind a URL (`http://…`) or in a folder.
     pub(crate) fn open(text: &str) -> anyhow::Result<Self> {
-        let access = if text.starts_with("http://") {
-            Access::Server(text.trim_end_matches('/').to_owned())
+        let access = if text.starts_with("http://") || text.starts_with("https://") {
+            Access::Server(Server::at(text)?)
         } else if text.contains("://") {
             bail!(
                 "`{text}` cannot be asked; give http://HOST:PORT of a server, or its data folder"
@@ -70,16 +69,13 @@ impl StoredTraces {
     pub(crate) fn extent_ns(&self) -> anyhow::Result<(i64, i64)> {
         let extent = match &self.access {
             Access::Folder(folder) => folder.store.extent_ns(),
-            Access::Server(url) => {
+            Access::Server(server) => {
                 #[derive(serde::Deserialize)]
                 struct Status {
                     first_start_ns: Option<i64>,
                     last_start_ns: Option<i64>,
                 }
-                let mut text = String::new();
-                get(&format!("{url}/api/status"))?.read_to_string(&mut text)?;
-                let status: Status = serde_json::from_str(&text)
-                    .with_context(|| format!("{url} does not answer as a tracediff server does"))?;
+                let status: Status = server.answer("/api/status")?;
                 status.first_start_ns.zip(status.last_start_ns)
             }
         };
@@ -100,16 +96,8 @@ impl StoredTraces {
             Access::Folder(folder) => {
                 Ok(folder.runtime.block_on(folder.store.count(query, window))?)
             }
-            Access::Server(url) => {
-                let mut text = String::new();
-                get(&with_window(
-                    &format!("{url}/api/count"),
-                    window,
-                    query.as_ref(),
-                ))?
-                .read_to_string(&mut text)?;
-                serde_json::from_str(&text)
-                    .with_context(|| format!("{url} does not answer as a tracediff server does"))
+            Access::Server(server) => {
+                server.answer(&with_window("/api/count", window, query.as_ref()))
             }
         }
     }
@@ -216,17 +204,13 @@ impl StoredSpans {
 
     /// The spans of a server, as length-delimited OTLP requests.
     pub(crate) fn open(&self) -> anyhow::Result<Box<dyn Read>> {
-        let Access::Server(url) = &self.of.access else {
+        let Access::Server(server) = &self.of.access else {
             bail!("{} is read without HTTP", self.of.name);
         };
-        let url = with_window(
-            &format!("{url}/api/spans"),
-            self.window,
-            self.query.as_ref(),
-        );
+        let path = with_window("/api/spans", self.window, self.query.as_ref());
         let before_ns = self.window.from_ns() - self.around.from_ns();
         let after_ns = self.around.to_ns() - self.window.to_ns();
-        get(&format!("{url}&before_ns={before_ns}&after_ns={after_ns}"))
+        server.get(&format!("{path}&before_ns={before_ns}&after_ns={after_ns}"))
     }
 
     /// The spans of a folder, batch by batch.
@@ -269,25 +253,4 @@ fn open_folder(folder: &Path) -> anyhow::Result<OpenFolder> {
         .build()?;
     let (store, _) = runtime.block_on(Store::open(Settings::new(folder)))?;
     Ok(OpenFolder { runtime, store })
-}
-
-/// The body of an answer that is no error.
-fn get(url: &str) -> anyhow::Result<Box<dyn Read>> {
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .http_status_as_error(false)
-        .timeout_recv_response(Some(PATIENCE))
-        .build()
-        .into();
-    let response = agent
-        .get(url)
-        .call()
-        .with_context(|| format!("{url} cannot be asked"))?;
-    let status = response.status();
-    let mut body = response.into_body().into_reader();
-    if status.is_success() {
-        return Ok(Box::new(body));
-    }
-    let mut text = String::new();
-    body.read_to_string(&mut text)?;
-    bail!("{url} answered {status}: {text}")
 }

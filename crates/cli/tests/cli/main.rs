@@ -9,6 +9,8 @@ mod bad_input;
 #[cfg(test)]
 mod bad_times;
 #[cfg(test)]
+mod client;
+#[cfg(test)]
 mod compat;
 #[cfg(test)]
 mod demo;
