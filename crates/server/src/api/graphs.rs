@@ -133,18 +133,27 @@ async fn paths(State(snapshots): State<Snapshots>, Path(id): Path<String>) -> An
     Ok(answered(&body))
 }
 
+/// A trace that a snapshot keeps the id of.
+#[derive(Debug, Default)]
+struct Shown {
+    /// The longest span of a group that it is an example of.
+    longest_ns: u64,
+    /// Key, value, and why.
+    of: BTreeSet<(String, String, &'static str)>,
+}
+
 /// The traces that a snapshot keeps the ids of, each with what it is an example of.
 async fn traces(State(snapshots): State<Snapshots>, Path(id): Path<String>) -> Answer {
     let facts = facts(&snapshots, &id).await?;
-    let mut found: BTreeMap<String, (u64, BTreeSet<(String, String, &str)>)> = BTreeMap::new();
+    let mut found: BTreeMap<String, Shown> = BTreeMap::new();
     let keys = facts.keys().iter();
     for (key, of) in keys.filter(|(_, of)| of.role != KeyRole::Scanned) {
         for (value, group) in &of.groups {
             let mut note = |exemplars: &[Exemplar], why: &'static str| {
                 for exemplar in exemplars {
                     let known = found.entry(exemplar.trace_id.to_string()).or_default();
-                    known.0 = known.0.max(exemplar.duration_ns);
-                    known.1.insert((key.clone(), value.clone(), why));
+                    known.longest_ns = known.longest_ns.max(exemplar.duration_ns);
+                    known.of.insert((key.clone(), value.clone(), why));
                 }
             };
             let total = group.total();
@@ -155,14 +164,15 @@ async fn traces(State(snapshots): State<Snapshots>, Path(id): Path<String>) -> A
         }
     }
     let mut found: Vec<_> = found.into_iter().collect();
-    found.sort_by(|(a_id, a), (b_id, b)| b.0.cmp(&a.0).then(a_id.cmp(b_id)));
-    let traces = found.into_iter().map(|(id, (duration_ns, of))| {
-        let of = of
+    found.sort_by(|(a_id, a), (b_id, b)| b.longest_ns.cmp(&a.longest_ns).then(a_id.cmp(b_id)));
+    let traces = found.into_iter().map(|(id, shown)| {
+        let of = shown
+            .of
             .into_iter()
             .map(|(key, value, why)| json!({ "key": key, "value": value, "why": why }));
         json!({
             "traceId": id,
-            "longestSpanNs": duration_ns.to_string(),
+            "longestSpanNs": shown.longest_ns.to_string(),
             "exampleOf": of.collect::<Vec<_>>(),
         })
     });
