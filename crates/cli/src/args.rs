@@ -52,7 +52,11 @@ pub(crate) enum Command {
     /// Print the manual page (roff)
     Man,
     /// Print the JSON Schema of `compare --format json`
-    Schema,
+    Schema {
+        /// The OpenAPI document of the API of `serve` instead
+        #[arg(long)]
+        api: bool,
+    },
 }
 
 const COMPARE_EXAMPLES: &str = "\

@@ -40,7 +40,7 @@ fn main() -> ExitCode {
         Command::Simulate(args) => simulate::run(&args),
         Command::Completions { shell } => references::print_completions(shell),
         Command::Man => references::print_man_page(),
-        Command::Schema => references::print_schema(),
+        Command::Schema { api } => references::print_schema(api),
     };
     match result {
         Ok(code) => code,

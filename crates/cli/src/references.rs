@@ -27,9 +27,11 @@ pub(crate) fn print_man_page() -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-pub(crate) fn print_schema() -> anyhow::Result<ExitCode> {
-    let schema = schemars::schema_for!(tracediff_core::diff::Diff);
-    let text = serde_json::to_string_pretty(&schema)?;
+pub(crate) fn print_schema(of_api: bool) -> anyhow::Result<ExitCode> {
+    let text = match of_api {
+        true => serde_json::to_string_pretty(&tracediff_server::openapi())?,
+        false => serde_json::to_string_pretty(&schemars::schema_for!(tracediff_core::diff::Diff))?,
+    };
     writeln!(std::io::stdout(), "{text}")?;
     Ok(ExitCode::SUCCESS)
 }

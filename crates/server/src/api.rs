@@ -14,13 +14,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bytes::Bytes;
 use futures::StreamExt as _;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tracediff_core::model::{SpanBatch, TraceId, Window};
 use tracediff_core::query::Query;
-use tracediff_store::{Ask, Offer, ReadError, Store, Wanted, once};
+use tracediff_store::{Ask, Counted, Offer, ReadError, Store, Wanted, once};
 use tracediff_wire::{encode_otlp_json_batches, encode_otlp_protobuf_delimited};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::metrics::Metrics;
 use crate::snapshots::{Snapshots, with_sources};
@@ -30,10 +31,12 @@ mod deployments;
 mod events;
 mod gate;
 mod graphs;
+mod openapi;
 mod problem;
 mod saved;
 
 pub(crate) use gate::Gate;
+pub use openapi::openapi;
 use problem::Problem;
 
 /// Spans that are read at a time to be sent.
@@ -59,6 +62,7 @@ pub(crate) fn router(
         .route("/readyz", get(ready))
         .route("/metrics", get(show_metrics))
         .route("/api/traces/{id}", get(trace))
+        .route("/api/openapi.json", get(async || answered(&openapi())))
         .route("/api/status", get(status))
         .route("/api/spans", get(spans))
         .route("/api/count", get(count))
@@ -95,6 +99,12 @@ async fn show_metrics(State(shared): State<Shared>) -> impl IntoResponse {
     ([(CONTENT_TYPE, content_type)], shared.metrics.text())
 }
 
+/// One trace.
+#[utoipa::path(
+    get, path = "/api/traces/{id}", tag = "spans",
+    params(("id" = String, Path, description = "of the trace: 32 hex digits")),
+    responses((status = 200, description = "All spans of the trace as one OTLP document", body = Object)),
+)]
 async fn trace(State(shared): State<Shared>, Path(text): Path<String>) -> Response {
     let id: TraceId = match text.parse() {
         Ok(id) => id,
@@ -124,22 +134,41 @@ fn answer<E: std::error::Error>(id: TraceId, batches: Result<Vec<SpanBatch>, E>)
 }
 
 /// What the store holds.
+#[derive(Debug, Serialize, ToSchema)]
+struct StoreStatus {
+    /// Start of the earliest span, in nanoseconds since 1970; `null` where there is none.
+    first_start_ns: Option<i64>,
+    /// Start of the latest.
+    last_start_ns: Option<i64>,
+    spans: u64,
+    segments: u64,
+    segment_bytes: u64,
+    /// What the store could not do last.
+    last_failure: Option<String>,
+}
+
+/// What the store holds.
+#[utoipa::path(
+    get, path = "/api/status", tag = "spans",
+    responses((status = 200, description = "What the store holds", body = StoreStatus)),
+)]
 async fn status(State(shared): State<Shared>) -> Response {
     let extent = shared.store.extent_ns();
     let readings = shared.store.readings();
-    let body = json!({
-        "first_start_ns": extent.map(|(first, _)| first),
-        "last_start_ns": extent.map(|(_, last)| last),
-        "spans": readings.head_spans + readings.segment_spans,
-        "segments": readings.segments,
-        "segment_bytes": readings.segment_bytes,
-        "last_failure": shared.store.last_failure(),
-    });
-    answered(&body)
+    let status = StoreStatus {
+        first_start_ns: extent.map(|(first, _)| first),
+        last_start_ns: extent.map(|(_, last)| last),
+        spans: readings.head_spans + readings.segment_spans,
+        segments: readings.segments,
+        segment_bytes: readings.segment_bytes,
+        last_failure: shared.store.last_failure(),
+    };
+    answered(&json!(status))
 }
 
 /// Which spans are asked for. Times are in nanoseconds since the epoch.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct SpansParameters {
     from_ns: i64,
@@ -154,6 +183,11 @@ struct SpansParameters {
 }
 
 /// All spans of the traces with a span that starts in a window and matches, as length-delimited OTLP requests.
+#[utoipa::path(
+    get, path = "/api/spans", tag = "spans",
+    params(SpansParameters),
+    responses((status = 200, description = "Length-delimited OTLP requests", body = Vec<u8>, content_type = "application/x-protobuf")),
+)]
 async fn spans(
     State(shared): State<Shared>,
     parameters: Result<UrlQuery<SpansParameters>, QueryRejection>,
@@ -196,7 +230,8 @@ async fn spans(
         .into_response()
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct CountParameters {
     from_ns: i64,
@@ -205,7 +240,27 @@ struct CountParameters {
     query: Option<String>,
 }
 
+/// What a count comes to.
+#[derive(Debug, ToSchema)]
+#[expect(
+    dead_code,
+    reason = "the store's own counts are sent, which have these fields"
+)]
+struct SpanCounts {
+    /// Spans that start in the window.
+    spans: u64,
+    /// Those that match.
+    matching: u64,
+    /// The traces that those are of.
+    traces: u64,
+}
+
 /// How many spans start in a window and match.
+#[utoipa::path(
+    get, path = "/api/count", tag = "spans",
+    params(CountParameters),
+    responses((status = 200, description = "How many there are", body = SpanCounts)),
+)]
 async fn count(
     State(shared): State<Shared>,
     parameters: Result<UrlQuery<CountParameters>, QueryRejection>,
@@ -225,7 +280,8 @@ async fn count(
 }
 
 /// Which texts are asked for: of spans that start in a window, which is all time unless it is given.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct OfferParameters {
     from_ns: Option<i64>,
@@ -237,30 +293,69 @@ struct OfferParameters {
     service: Option<String>,
 }
 
-type Offered = Result<UrlQuery<OfferParameters>, QueryRejection>;
+type GivenOffer = Result<UrlQuery<OfferParameters>, QueryRejection>;
 
-async fn services(State(shared): State<Shared>, parameters: Offered) -> Response {
+/// Texts, and how many spans have each.
+#[derive(Debug, Serialize, ToSchema)]
+struct Offered {
+    values: Vec<OfferedValue>,
+    /// Whether there are more than were asked for.
+    has_more: bool,
+}
+
+/// A text, and how many spans have it.
+#[derive(Debug, Serialize, ToSchema)]
+struct OfferedValue {
+    value: String,
+    spans: u64,
+}
+
+/// Services, for completion.
+#[utoipa::path(
+    get, path = "/api/services", tag = "completion",
+    params(OfferParameters),
+    responses((status = 200, description = "Services, most spans first", body = Offered)),
+)]
+async fn services(State(shared): State<Shared>, parameters: GivenOffer) -> Response {
     offer(parameters, async |ask, _| shared.store.services(&ask).await).await
 }
 
-async fn operations(State(shared): State<Shared>, parameters: Offered) -> Response {
+/// Operations, for completion.
+#[utoipa::path(
+    get, path = "/api/operations", tag = "completion",
+    params(OfferParameters),
+    responses((status = 200, description = "Operations, most spans first", body = Offered)),
+)]
+async fn operations(State(shared): State<Shared>, parameters: GivenOffer) -> Response {
     offer(parameters, async |ask, service| {
         shared.store.operations(service.as_deref(), &ask).await
     })
     .await
 }
 
-async fn attributes(State(shared): State<Shared>, parameters: Offered) -> Response {
+/// Keys of attributes, for completion.
+#[utoipa::path(
+    get, path = "/api/attributes", tag = "completion",
+    params(OfferParameters),
+    responses((status = 200, description = "Keys of attributes, most spans first", body = Offered)),
+)]
+async fn attributes(State(shared): State<Shared>, parameters: GivenOffer) -> Response {
     offer(parameters, async |ask, _| {
         shared.store.attribute_keys(&ask).await
     })
     .await
 }
 
+/// Values of an attribute, for completion.
+#[utoipa::path(
+    get, path = "/api/attributes/{key}/values", tag = "completion",
+    params(("key" = String, Path, description = "of the attribute"), OfferParameters),
+    responses((status = 200, description = "Values, most spans first", body = Offered)),
+)]
 async fn attribute_values(
     State(shared): State<Shared>,
     Path(key): Path<String>,
-    parameters: Offered,
+    parameters: GivenOffer,
 ) -> Response {
     offer(parameters, async |ask, _| {
         shared.store.attribute_values(&key, &ask).await
@@ -270,7 +365,7 @@ async fn attribute_values(
 
 /// Answers with texts and how many spans have each.
 async fn offer(
-    parameters: Offered,
+    parameters: GivenOffer,
     find: impl AsyncFnOnce(Ask, Option<String>) -> Result<Offer, ReadError>,
 ) -> Response {
     const LIMIT: usize = 100;
@@ -295,11 +390,12 @@ async fn offer(
     };
     match find(ask, service).await {
         Ok(Offer { texts, has_more }) => {
-            let texts: Vec<_> = texts
-                .into_iter()
-                .map(|counted| json!({ "value": counted.text, "spans": counted.spans }))
-                .collect();
-            answered(&json!({ "values": texts, "has_more": has_more }))
+            let value = |counted: Counted| OfferedValue {
+                value: counted.text,
+                spans: counted.spans,
+            };
+            let values = texts.into_iter().map(value).collect();
+            answered(&json!(Offered { values, has_more }))
         }
         Err(error) => failure(StatusCode::INTERNAL_SERVER_ERROR, &with_sources(&error)),
     }

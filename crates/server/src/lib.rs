@@ -25,6 +25,7 @@ mod stream;
 mod tls;
 
 pub use access::{Access, Role, Secret};
+pub use api::openapi;
 pub use axum::http::HeaderValue;
 
 pub use app::{Addresses, BindError, ServeError, Server, Stopped, bind};

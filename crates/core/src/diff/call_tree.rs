@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::join::joined;
@@ -17,7 +18,7 @@ use crate::stats::ratio::{Ratio, SliceSums};
 use crate::stats::{Interval, Test};
 
 /// The call trees of both sides.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CallTreeDiff {
     /// Requests and fragments of the baseline: the weight of its traces.
@@ -30,7 +31,7 @@ pub struct CallTreeDiff {
 }
 
 /// One path on both sides.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PathDiff {
     /// Its place in the list.
@@ -63,7 +64,7 @@ pub struct PathDiff {
 }
 
 /// Sums of one side over its whole window. Times are in nanoseconds; traces count for those that they stand for.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PathSide {
     /// Traces that have the path.

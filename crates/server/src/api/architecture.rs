@@ -9,6 +9,7 @@ use axum::routing::get;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tracediff_catalog::Seen;
+use utoipa::IntoParams;
 
 use super::answered;
 use super::problem::Problem;
@@ -21,15 +22,21 @@ pub(super) fn router<S: Clone + Send + Sync + 'static>(snapshots: Snapshots) -> 
 }
 
 /// Unix seconds; the whole time where they are left out.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-struct GivenTimes {
+pub(super) struct GivenTimes {
     from: Option<f64>,
     to: Option<f64>,
 }
 
 /// What was seen between two times, and what of it was there at only one of them.
-async fn architecture(
+#[utoipa::path(
+    get, path = "/api/architecture", tag = "architecture",
+    params(GivenTimes),
+    responses((status = 200, description = "`items`, and of them `new`, `gone` and `passing`", body = Object)),
+)]
+pub(super) async fn architecture(
     State(snapshots): State<Snapshots>,
     given: Result<UrlQuery<GivenTimes>, QueryRejection>,
 ) -> Result<Response, Problem> {

@@ -9,10 +9,11 @@ use axum::routing::get;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tracediff_catalog::{Deployment, new_id};
+use utoipa::ToSchema;
 
 use super::answered;
 use super::problem::Problem;
-use super::saved::{Paged, page, read, seconds};
+use super::saved::{GivenPage, Paged, page, read, seconds};
 use crate::snapshots::{Kind, Snapshots, now_ns};
 
 const BODY_BYTES: usize = 64 << 10;
@@ -27,22 +28,41 @@ pub(super) fn router<S: Clone + Send + Sync + 'static>(snapshots: Snapshots) -> 
         .with_state(snapshots)
 }
 
-#[derive(Debug, Deserialize)]
+/// A version of a service that went live.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = GivenDeployment)]
 #[serde(deny_unknown_fields)]
-struct Given {
+pub(super) struct Given {
     service: String,
     version: String,
     /// Unix seconds; now where it is left out.
     time: Option<f64>,
 }
 
-async fn list(State(snapshots): State<Snapshots>, given: Paged) -> Result<Response, Problem> {
+/// A part of the list of deployments.
+#[utoipa::path(
+    get, path = "/api/deployments", tag = "deployments",
+    params(GivenPage),
+    responses((status = 200, description = "The newest, last", body = [Object])),
+)]
+pub(super) async fn list(
+    State(snapshots): State<Snapshots>,
+    given: Paged,
+) -> Result<Response, Problem> {
     let rows = snapshots.catalog.deployments(&page(given)?).await?;
     Ok(answered(&rows.iter().map(shown).collect()))
 }
 
 /// Notes a deployment, and has snapshots taken before and after it for the queries that touch the service.
-async fn add(State(snapshots): State<Snapshots>, body: Bytes) -> Result<Response, Problem> {
+#[utoipa::path(
+    post, path = "/api/deployments", tag = "deployments",
+    request_body = Given,
+    responses((status = 201, description = "It is noted; `snapshots` names those that are taken before and after", body = Object)),
+)]
+pub(super) async fn add(
+    State(snapshots): State<Snapshots>,
+    body: Bytes,
+) -> Result<Response, Problem> {
     let given: Given = read(&body)?;
     for (name, text) in [("service", &given.service), ("version", &given.version)] {
         if text.trim().is_empty() || text.chars().count() > MOST_NAME {

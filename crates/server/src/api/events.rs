@@ -18,7 +18,7 @@ use crate::snapshots::Changes;
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 #[derive(Debug, Clone)]
-struct Told {
+pub(super) struct Told {
     changes: Changes,
     stop: CancellationToken,
 }
@@ -33,7 +33,13 @@ pub(super) fn router<S: Clone + Send + Sync + 'static>(
 }
 
 /// `change` names what changed in this process; `missed` says that there were more changes than could be told.
-async fn events(State(told): State<Told>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+#[utoipa::path(
+    get, path = "/api/events", tag = "events",
+    responses((status = 200, description = "Server-sent events: `hello`, `change`, `missed`", body = String, content_type = "text/event-stream")),
+)]
+pub(super) async fn events(
+    State(told): State<Told>,
+) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let listening = unfold(told.changes.listen(), async |mut receiver| {
         let event = match receiver.recv().await {
             Ok(change) => Event::default()

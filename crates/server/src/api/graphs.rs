@@ -9,12 +9,14 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tracediff_core::facts::{Exemplar, Facts, Group, KeyRole};
 use tracediff_core::paths::GraphItem;
+use utoipa::{IntoParams, ToSchema};
 
 use super::answered;
+use super::openapi::CallTreeDiff;
 use super::problem::Problem;
 use super::saved::{found_diff, found_snapshot};
 use crate::snapshots::{SnapshotError, Snapshots, document};
@@ -32,12 +34,17 @@ pub(super) fn router<S: Clone + Send + Sync + 'static>(snapshots: Snapshots) -> 
 }
 
 /// Whose service graph is wanted, and how.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-struct GivenDiagram {
+pub(super) struct GivenDiagram {
+    /// The id of a snapshot.
     snapshot: Option<String>,
+    /// Or of a diff.
     diff: Option<String>,
+    /// `json` unless it is given, or `dot` for Graphviz.
     #[serde(default)]
+    #[param(value_type = Option<String>)]
     format: Format,
 }
 
@@ -50,7 +57,12 @@ enum Format {
 }
 
 /// The service graph of a snapshot, or of a diff's two sides over each other.
-async fn diagram(
+#[utoipa::path(
+    get, path = "/api/diagram", tag = "diffs",
+    params(GivenDiagram),
+    responses((status = 200, description = "`nodes` and `edges`; of a diff as in its document", body = Object)),
+)]
+pub(super) async fn diagram(
     State(snapshots): State<Snapshots>,
     given: Result<UrlQuery<GivenDiagram>, QueryRejection>,
 ) -> Answer {
@@ -123,7 +135,12 @@ fn graph_of(facts: &Facts) -> Value {
 }
 
 /// The call trees of both sides of a diff, path by path.
-async fn paths(State(snapshots): State<Snapshots>, Path(id): Path<String>) -> Answer {
+#[utoipa::path(
+    get, path = "/api/diffs/{id}/paths", tag = "diffs",
+    params(("id" = String, Path, description = "of the diff")),
+    responses((status = 200, description = "The paths", body = CallTreeDiff)),
+)]
+pub(super) async fn paths(State(snapshots): State<Snapshots>, Path(id): Path<String>) -> Answer {
     let row = found_diff(&snapshots, &id).await?;
     let trees = snapshots.call_trees(&row).await?.ok_or_else(|| {
         let detail = format!("a snapshot of diff `{id}` is gone, and its call tree with it");
@@ -131,6 +148,31 @@ async fn paths(State(snapshots): State<Snapshots>, Path(id): Path<String>) -> An
     })?;
     let body = serde_json::to_value(trees).map_err(SnapshotError::Document)?;
     Ok(answered(&body))
+}
+
+/// The traces that a snapshot keeps the ids of.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ShownTraces {
+    traces: Vec<ShownTrace>,
+}
+
+/// A trace that shows something.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ShownTrace {
+    trace_id: String,
+    /// The longest span of what it is an example of.
+    longest_span_ns: String,
+    example_of: Vec<ExampleOf>,
+}
+
+/// What a trace is an example of.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ExampleOf {
+    key: String,
+    value: String,
+    /// `slowest`, `failed` or `typical`.
+    why: &'static str,
 }
 
 /// A trace that a snapshot keeps the id of.
@@ -143,7 +185,12 @@ struct Shown {
 }
 
 /// The traces that a snapshot keeps the ids of, each with what it is an example of.
-async fn traces(State(snapshots): State<Snapshots>, Path(id): Path<String>) -> Answer {
+#[utoipa::path(
+    get, path = "/api/snapshots/{id}/traces", tag = "snapshots",
+    params(("id" = String, Path, description = "of the snapshot")),
+    responses((status = 200, description = "The traces, longest first", body = ShownTraces)),
+)]
+pub(super) async fn traces(State(snapshots): State<Snapshots>, Path(id): Path<String>) -> Answer {
     let facts = facts(&snapshots, &id).await?;
     let mut found: BTreeMap<String, Shown> = BTreeMap::new();
     let keys = facts.keys().iter();
@@ -165,16 +212,15 @@ async fn traces(State(snapshots): State<Snapshots>, Path(id): Path<String>) -> A
     }
     let mut found: Vec<_> = found.into_iter().collect();
     found.sort_by(|(a_id, a), (b_id, b)| b.longest_ns.cmp(&a.longest_ns).then(a_id.cmp(b_id)));
-    let traces = found.into_iter().map(|(id, shown)| {
-        let of = shown
+    let traces = found.into_iter().map(|(id, shown)| ShownTrace {
+        trace_id: id,
+        longest_span_ns: shown.longest_ns.to_string(),
+        example_of: shown
             .of
             .into_iter()
-            .map(|(key, value, why)| json!({ "key": key, "value": value, "why": why }));
-        json!({
-            "traceId": id,
-            "longestSpanNs": shown.longest_ns.to_string(),
-            "exampleOf": of.collect::<Vec<_>>(),
-        })
+            .map(|(key, value, why)| ExampleOf { key, value, why })
+            .collect(),
     });
-    Ok(answered(&json!({ "traces": traces.collect::<Vec<_>>() })))
+    let traces = traces.collect();
+    Ok(answered(&json!(ShownTraces { traces })))
 }

@@ -8,15 +8,22 @@ use axum::extract::{DefaultBodyLimit, Path, Query as UrlQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use serde::Serialize;
 use serde_json::{Value, json};
 use tracediff_catalog::{CatalogError, Diff, Page, Snapshot, State as SnapshotState, new_id};
+use utoipa::ToSchema;
 
 mod given;
 mod shape;
 
-use given::{GivenForm, GivenId, GivenPair, GivenQuery, GivenText, GivenWindow};
-pub(super) use given::{Paged, page, read};
-pub(super) use shape::seconds;
+use given::GivenQuery;
+pub(super) use given::{
+    GivenForm, GivenId, GivenPage, GivenPair, GivenText, GivenWindow, Paged, QueryFields, page,
+    read,
+};
+pub(super) use shape::{
+    DiffSummary, ShownDiff, ShownQuery, ShownSnapshot, SnapshotCounts, seconds,
+};
 use shape::{diff_json, query_json, snapshot_json};
 
 use super::answered;
@@ -75,12 +82,23 @@ impl From<SnapshotError> for Problem {
     }
 }
 
-async fn queries(State(snapshots): State<Snapshots>) -> Answer {
+/// All saved queries.
+#[utoipa::path(
+    get, path = "/api/queries", tag = "queries",
+    responses((status = 200, description = "All, oldest first", body = [ShownQuery])),
+)]
+pub(super) async fn queries(State(snapshots): State<Snapshots>) -> Answer {
     let rows = snapshots.catalog.queries().await?;
     Ok(answered(&rows.iter().map(query_json).collect()))
 }
 
-async fn create_query(State(snapshots): State<Snapshots>, body: Bytes) -> Answer {
+/// Saves a query.
+#[utoipa::path(
+    post, path = "/api/queries", tag = "queries",
+    request_body = QueryFields,
+    responses((status = 201, description = "It is saved", body = ShownQuery)),
+)]
+pub(super) async fn create_query(State(snapshots): State<Snapshots>, body: Bytes) -> Answer {
     let row = GivenQuery::read(&body)?.into_row(new_id(), now_ns())?;
     snapshots.catalog.create_query(&row).await?;
     snapshots.changes.tell(Kind::Query, &row.id);
@@ -88,13 +106,26 @@ async fn create_query(State(snapshots): State<Snapshots>, body: Bytes) -> Answer
     Ok((StatusCode::CREATED, answered(&query_json(&row))).into_response())
 }
 
-async fn query(State(snapshots): State<Snapshots>, Path(id): Path<String>) -> Answer {
+/// One saved query.
+#[utoipa::path(
+    get, path = "/api/queries/{id}", tag = "queries",
+    params(("id" = String, Path, description = "of the query")),
+    responses((status = 200, description = "The query", body = ShownQuery)),
+)]
+pub(super) async fn query(State(snapshots): State<Snapshots>, Path(id): Path<String>) -> Answer {
     let row = snapshots.catalog.query(&id).await?;
     let row = row.ok_or_else(|| Problem::unknown("query", &id))?;
     Ok(answered(&query_json(&row)))
 }
 
-async fn update_query(
+/// Replaces a query.
+#[utoipa::path(
+    put, path = "/api/queries/{id}", tag = "queries",
+    params(("id" = String, Path, description = "of the query")),
+    request_body = QueryFields,
+    responses((status = 200, description = "It is replaced; what was left out has its default again", body = ShownQuery)),
+)]
+pub(super) async fn update_query(
     State(snapshots): State<Snapshots>,
     Path(id): Path<String>,
     body: Bytes,
@@ -110,14 +141,30 @@ async fn update_query(
     Ok(answered(&query_json(&row)))
 }
 
-async fn delete_query(State(snapshots): State<Snapshots>, Path(id): Path<String>) -> Answer {
+/// Removes a query.
+#[utoipa::path(
+    delete, path = "/api/queries/{id}", tag = "queries",
+    params(("id" = String, Path, description = "of the query")),
+    responses((status = 200, description = "What was removed is in `msg`; its snapshots and diffs stay", body = Object)),
+)]
+pub(super) async fn delete_query(
+    State(snapshots): State<Snapshots>,
+    Path(id): Path<String>,
+) -> Answer {
     let row = snapshots.catalog.delete_query(&id).await?;
     let row = row.ok_or_else(|| Problem::unknown("query", &id))?;
     snapshots.changes.tell(Kind::Query, &id);
     Ok(answered(&json!({ "msg": query_json(&row) })))
 }
 
-async fn take_snapshot(
+/// Takes a snapshot of a query.
+#[utoipa::path(
+    post, path = "/api/queries/{id}/snapshots", tag = "snapshots",
+    params(("id" = String, Path, description = "of the query")),
+    request_body = Option<GivenWindow>,
+    responses((status = 202, description = "It is taken when its window has settled", body = ShownSnapshot)),
+)]
+pub(super) async fn take_snapshot(
     State(snapshots): State<Snapshots>,
     Path(id): Path<String>,
     body: Bytes,
@@ -134,23 +181,63 @@ async fn take_snapshot(
     Ok((StatusCode::ACCEPTED, answered(&snapshot_json(&added))).into_response())
 }
 
-/// Whether a query can be used, and if not, where it goes wrong.
-async fn validate(body: Bytes) -> Answer {
-    let given: GivenText = read(&body)?;
-    Ok(match tracediff_core::query::Query::parse(&given.query) {
-        Ok(query) => answered(&json!({ "valid": true, "canonical": query.to_string() })),
-        Err(error) => answered(&json!({
-            "valid": false,
-            "error": error.to_string(),
-            "rendered": error.render(&given.query),
-            "line": error.line(),
-            "column": error.column(),
-            "length": given.query[error.span()].chars().count(),
-        })),
-    })
+/// Whether a query can be used.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub(super) struct Validity {
+    valid: bool,
+    /// The same query as it is printed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    canonical: Option<String>,
+    /// What is wrong, with its place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    /// The line of the query with the place marked under it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rendered: Option<String>,
+    /// From 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<usize>,
+    /// From 1, in characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    column: Option<usize>,
+    /// In characters; 0 at the end of the text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    length: Option<usize>,
 }
 
-async fn list_snapshots(State(snapshots): State<Snapshots>, given: Paged) -> Answer {
+/// Whether a query can be used, and if not, where it goes wrong.
+#[utoipa::path(
+    post, path = "/api/query/validate", tag = "queries",
+    request_body = GivenText,
+    responses((status = 200, description = "Whether it can be used, and if not, where it goes wrong", body = Validity)),
+)]
+pub(super) async fn validate(body: Bytes) -> Answer {
+    let given: GivenText = read(&body)?;
+    let validity = match tracediff_core::query::Query::parse(&given.query) {
+        Ok(query) => Validity {
+            valid: true,
+            canonical: Some(query.to_string()),
+            ..Validity::default()
+        },
+        Err(error) => Validity {
+            error: Some(error.to_string()),
+            rendered: Some(error.render(&given.query)),
+            line: Some(error.line()),
+            column: Some(error.column()),
+            length: Some(given.query[error.span()].chars().count()),
+            ..Validity::default()
+        },
+    };
+    Ok(answered(&json!(validity)))
+}
+
+/// A part of the list of snapshots.
+#[utoipa::path(
+    get, path = "/api/snapshots", tag = "snapshots",
+    params(GivenPage),
+    responses((status = 200, description = "The newest, last", body = [ShownSnapshot])),
+)]
+pub(super) async fn list_snapshots(State(snapshots): State<Snapshots>, given: Paged) -> Answer {
     let page = page(given)?;
     if let Some(status) = &page.status
         && SnapshotState::parse(status).is_none()
@@ -174,13 +261,28 @@ pub(super) async fn found_diff(snapshots: &Snapshots, id: &str) -> Result<Diff, 
     row.ok_or_else(|| Problem::unknown("diff", id))
 }
 
-async fn snapshot(State(snapshots): State<Snapshots>, Path(id): Path<String>) -> Answer {
+/// One snapshot.
+#[utoipa::path(
+    get, path = "/api/snapshots/{id}", tag = "snapshots",
+    params(("id" = String, Path, description = "of the snapshot")),
+    responses((status = 200, description = "The snapshot", body = ShownSnapshot)),
+)]
+pub(super) async fn snapshot(State(snapshots): State<Snapshots>, Path(id): Path<String>) -> Answer {
     Ok(answered(&snapshot_json(
         &found_snapshot(&snapshots, &id).await?,
     )))
 }
 
-async fn delete_snapshot(State(snapshots): State<Snapshots>, Path(id): Path<String>) -> Answer {
+/// Removes a snapshot and its facts.
+#[utoipa::path(
+    delete, path = "/api/snapshots/{id}", tag = "snapshots",
+    params(("id" = String, Path, description = "of the snapshot")),
+    responses((status = 200, description = "What was removed is in `msg`", body = Object)),
+)]
+pub(super) async fn delete_snapshot(
+    State(snapshots): State<Snapshots>,
+    Path(id): Path<String>,
+) -> Answer {
     let row = snapshots.catalog.delete_snapshot(&id).await?;
     let row = row.ok_or_else(|| Problem::unknown("snapshot", &id))?;
     if let Some(object) = &row.object {
@@ -191,11 +293,23 @@ async fn delete_snapshot(State(snapshots): State<Snapshots>, Path(id): Path<Stri
     Ok(answered(&json!({ "msg": snapshot_json(&row) })))
 }
 
-async fn pin(State(snapshots): State<Snapshots>, Path(id): Path<String>) -> Answer {
+/// Keeps a snapshot.
+#[utoipa::path(
+    post, path = "/api/snapshots/{id}/pin", tag = "snapshots",
+    params(("id" = String, Path, description = "of the snapshot")),
+    responses((status = 200, description = "It is kept whatever its age", body = ShownSnapshot)),
+)]
+pub(super) async fn pin(State(snapshots): State<Snapshots>, Path(id): Path<String>) -> Answer {
     set_pinned(&snapshots, &id, true).await
 }
 
-async fn unpin(State(snapshots): State<Snapshots>, Path(id): Path<String>) -> Answer {
+/// Lets a snapshot go again.
+#[utoipa::path(
+    delete, path = "/api/snapshots/{id}/pin", tag = "snapshots",
+    params(("id" = String, Path, description = "of the snapshot")),
+    responses((status = 200, description = "It may go when it is old", body = ShownSnapshot)),
+)]
+pub(super) async fn unpin(State(snapshots): State<Snapshots>, Path(id): Path<String>) -> Answer {
     set_pinned(&snapshots, &id, false).await
 }
 
@@ -209,7 +323,13 @@ async fn set_pinned(snapshots: &Snapshots, id: &str, is_pinned: bool) -> Answer 
     )))
 }
 
-async fn cancel(State(snapshots): State<Snapshots>, Path(id): Path<String>) -> Answer {
+/// Stops a snapshot that is pending or collecting.
+#[utoipa::path(
+    post, path = "/api/snapshots/{id}/cancel", tag = "snapshots",
+    params(("id" = String, Path, description = "of the snapshot")),
+    responses((status = 200, description = "It is stopped", body = ShownSnapshot)),
+)]
+pub(super) async fn cancel(State(snapshots): State<Snapshots>, Path(id): Path<String>) -> Answer {
     let known = found_snapshot(&snapshots, &id).await?;
     if !snapshots.catalog.cancel_snapshot(&id).await? {
         let detail = format!("snapshot `{id}` is {} already", known.state.as_str());
@@ -221,12 +341,24 @@ async fn cancel(State(snapshots): State<Snapshots>, Path(id): Path<String>) -> A
     )))
 }
 
-async fn diffs(State(snapshots): State<Snapshots>, given: Paged) -> Answer {
+/// A part of the list of diffs.
+#[utoipa::path(
+    get, path = "/api/diffs", tag = "diffs",
+    params(GivenPage),
+    responses((status = 200, description = "The newest, last, without documents", body = [ShownDiff])),
+)]
+pub(super) async fn diffs(State(snapshots): State<Snapshots>, given: Paged) -> Answer {
     let rows = snapshots.catalog.diffs(&page(given)?).await?;
     Ok(answered(&rows.iter().map(diff_json).collect()))
 }
 
-async fn create_diff(State(snapshots): State<Snapshots>, body: Bytes) -> Answer {
+/// Compares any two snapshots that are ready.
+#[utoipa::path(
+    post, path = "/api/diffs", tag = "diffs",
+    request_body = GivenPair,
+    responses((status = 201, description = "The diff; a pair is compared once", body = ShownDiff)),
+)]
+pub(super) async fn create_diff(State(snapshots): State<Snapshots>, body: Bytes) -> Answer {
     let given: GivenPair = read(&body)?;
     if given.baseline == given.candidate {
         let detail = "a snapshot differs in nothing from itself; name two";
@@ -240,7 +372,13 @@ async fn create_diff(State(snapshots): State<Snapshots>, body: Bytes) -> Answer 
     Ok((StatusCode::CREATED, answered(&diff_json(&row))).into_response())
 }
 
-async fn diff(
+/// One diff.
+#[utoipa::path(
+    get, path = "/api/diffs/{id}", tag = "diffs",
+    params(("id" = String, Path, description = "of the diff"), GivenForm),
+    responses((status = 200, description = "The diff with its document", body = ShownDiff)),
+)]
+pub(super) async fn diff(
     State(snapshots): State<Snapshots>,
     Path(id): Path<String>,
     form: Result<UrlQuery<GivenForm>, QueryRejection>,
@@ -259,7 +397,16 @@ async fn diff(
     Ok(answered(&body))
 }
 
-async fn delete_diff(State(snapshots): State<Snapshots>, Path(id): Path<String>) -> Answer {
+/// Removes a diff.
+#[utoipa::path(
+    delete, path = "/api/diffs/{id}", tag = "diffs",
+    params(("id" = String, Path, description = "of the diff")),
+    responses((status = 200, description = "What was removed is in `msg`", body = Object)),
+)]
+pub(super) async fn delete_diff(
+    State(snapshots): State<Snapshots>,
+    Path(id): Path<String>,
+) -> Answer {
     let row = snapshots.catalog.delete_diff(&id).await?;
     let row = row.ok_or_else(|| Problem::unknown("diff", &id))?;
     let forgotten = snapshots.store.forget(&row.object).await;
@@ -269,7 +416,12 @@ async fn delete_diff(State(snapshots): State<Snapshots>, Path(id): Path<String>)
 }
 
 /// What the newest diff of a query comes to, small enough for a gate.
-async fn verdict(
+#[utoipa::path(
+    get, path = "/api/verdict", tag = "diffs",
+    params(GivenId),
+    responses((status = 200, description = "What the newest diff of the query comes to", body = Verdict)),
+)]
+pub(super) async fn verdict(
     State(snapshots): State<Snapshots>,
     given: Result<UrlQuery<GivenId>, QueryRejection>,
 ) -> Answer {

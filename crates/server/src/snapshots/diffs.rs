@@ -8,6 +8,7 @@ use tracediff_catalog::{Diff, Snapshot, State, new_id};
 use tracediff_core::diff::{self, CallTreeDiff, Outcome, Policy, compare, compare_call_trees};
 use tracediff_core::explain::{answer, named_traces, questions};
 use tracediff_core::facts::Facts;
+use utoipa::ToSchema;
 
 use super::deployments;
 use super::traces::WindowTraces;
@@ -20,7 +21,7 @@ const EXEMPLARS: usize = 3;
 const SUMMED_UP: usize = 5;
 
 /// What a gate needs to know of a query's newest diff.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Verdict {
     /// The outcome, as the diff's document has it.

@@ -6,6 +6,7 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 use tracediff_core::diff::{Policy, PolicyError};
+use utoipa::ToSchema;
 
 const SECOND_NS: i64 = 1_000_000_000;
 const LEAST_INTERVAL: Span = Span(10 * SECOND_NS);
@@ -64,33 +65,38 @@ impl<'de> Deserialize<'de> for Span {
 }
 
 /// What a snapshot is compared with.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Baseline {
     /// The one before it.
     #[default]
     Previous,
     /// The one that ended so much earlier, give or take half an interval.
+    #[schema(value_type = String)]
     Ago(Span),
     /// Always this one; it should be pinned.
     Snapshot(String),
 }
 
 /// The settings of a saved query; what is left out is as [`Default`] has it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Settings {
     /// From the end of one window to the end of the next, aligned to the clock in UTC.
+    #[schema(value_type = String)]
     pub(crate) interval: Span,
     /// The length of a window; the interval where it is left out.
+    #[schema(value_type = Option<String>)]
     pub(crate) window: Option<Span>,
     /// How long after its end a window is looked at: spans that are late and traces that go on count until then.
+    #[schema(value_type = String)]
     pub(crate) settle: Span,
     /// What a snapshot is compared with.
     pub(crate) baseline: Baseline,
     /// Whether snapshots are taken by the clock.
     pub(crate) scheduled: bool,
     /// What counts as a change.
+    #[schema(value_type = Object)]
     pub(crate) policy: Policy,
 }
 

@@ -8,9 +8,10 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use tracediff_catalog::{Page, Query};
 use tracediff_core::model::Window;
+use utoipa::{IntoParams, ToSchema};
 
 use super::Problem;
-use crate::snapshots::{Settings, SnapshotError, Span, now_ns};
+use crate::snapshots::{Baseline, Settings, SnapshotError, Span, now_ns};
 
 const SECOND_NS: i64 = 1_000_000_000;
 /// How many a list has unless it is told, and at most.
@@ -27,6 +28,33 @@ pub(super) struct GivenQuery {
     query: String,
     group_by_keys: Vec<String>,
     settings: Settings,
+}
+
+/// A saved query as it is sent.
+#[derive(Debug, ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(
+    dead_code,
+    reason = "it says what is read field by field, so that errors name the field"
+)]
+pub(in crate::api) struct QueryFields {
+    /// Which spans are looked at; every trace with one of them counts, whole.
+    query: String,
+    /// What it is called; the query where it is left out.
+    name: Option<String>,
+    /// Keys beside service and operation, at most 50.
+    group_by_keys: Option<Vec<String>>,
+    /// From the end of one window to the end of the next, `10s` to `31d`.
+    interval: Option<String>,
+    /// The length of a window; the interval where it is left out.
+    window: Option<String>,
+    /// How long after its end a window is looked at.
+    settle: Option<String>,
+    baseline: Option<Baseline>,
+    /// Whether snapshots are taken by the clock.
+    scheduled: Option<bool>,
+    /// What counts as a change.
+    policy: Option<Map<String, Value>>,
 }
 
 impl GivenQuery {
@@ -104,10 +132,11 @@ fn told(error: &serde_json::Error) -> String {
 }
 
 /// Which window a snapshot is of: one of these three, or the newest that is over.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct GivenWindow {
-    /// So long, up to now.
+pub(in crate::api) struct GivenWindow {
+    /// So long, up to now, e.g. `15m`.
+    #[schema(value_type = Option<String>)]
     last: Option<Span>,
     /// Unix seconds.
     from: Option<f64>,
@@ -140,19 +169,23 @@ impl GivenWindow {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct GivenText {
+pub(in crate::api) struct GivenText {
     pub(super) query: String,
 }
 
 /// Which part of a list is wanted.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
 pub(in crate::api) struct GivenPage {
+    /// 1 to 1,000; 100 unless it is given.
     limit: Option<u32>,
+    /// Only what is older than this id.
     before: Option<String>,
     query_id: Option<String>,
+    /// Of snapshots: their status; of diffs: their verdict.
     status: Option<String>,
 }
 
@@ -176,23 +209,26 @@ pub(in crate::api) fn page(given: Paged) -> Result<Page, Problem> {
     })
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct GivenPair {
+pub(in crate::api) struct GivenPair {
     /// Ids of snapshots.
     pub(super) baseline: String,
     pub(super) candidate: String,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct GivenForm {
+#[into_params(parameter_in = Query)]
+pub(in crate::api) struct GivenForm {
+    /// Anything but `0`: without the document.
     pub(super) summary: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub(super) struct GivenId {
+#[into_params(parameter_in = Query)]
+pub(in crate::api) struct GivenId {
     pub(super) query_id: String,
 }
 
