@@ -39,6 +39,9 @@ pub(crate) enum Command {
     Verdict(VerdictArgs),
     /// Make, list and remove the tokens that clients of a server show
     Token(TokenArgs),
+    /// Check and show the settings of `serve`, from `tracediff.toml` and elsewhere
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Count spans of a store, or write them to a file
     #[command(subcommand)]
     Spans(SpansCommand),
@@ -283,6 +286,10 @@ pub(crate) struct DemoArgs {
 #[derive(Debug, Parser)]
 #[command(args_override_self = true)]
 pub(crate) struct ServeArgs {
+    /// A file with settings (`docs/reference/config.md` has all of them) [default: tracediff.toml, where there is one]
+    #[arg(long, value_name = "FILE", env = "TRACEDIFF_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+
     /// The folder that spans are kept in; it is made where it is missing
     #[arg(
         long,
@@ -407,11 +414,25 @@ pub(crate) enum AccessArg {
     Open,
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Say whether the settings can be used, and if not, what is wrong where
+    Check(Box<ServeArgs>),
+    /// Print the settings that are in force, and where each comes from
+    Show(Box<ServeArgs>),
+    /// Print every setting and what it means, as Markdown
+    Reference,
+}
+
 /// Where a server keeps its tokens; the server may run meanwhile.
 #[derive(Debug, Parser)]
 pub(crate) struct TokenArgs {
     #[command(subcommand)]
     pub(crate) command: TokenCommand,
+
+    /// The settings of the server [default: tracediff.toml, where there is one]
+    #[arg(long, value_name = "FILE", env = "TRACEDIFF_CONFIG", global = true)]
+    pub(crate) config: Option<PathBuf>,
 
     /// The folder of the server
     #[arg(

@@ -3,6 +3,7 @@
 mod args;
 mod client;
 mod compare;
+mod config;
 mod demo;
 mod harmless;
 mod references;
@@ -15,40 +16,39 @@ mod token;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
-use args::{Args, Command};
-
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+use args::Command;
 
 /// Exit code for bad input or usage.
 const BAD_INPUT: u8 = 2;
 
 fn main() -> ExitCode {
-    let args = Args::parse();
-    let result = match args.command {
-        Command::Compare(args) => compare::run(&args),
-        Command::Demo(args) => demo::run(&args),
-        Command::Serve(args) => serve::run(&args),
-        Command::Query(args) => client::run_query(&args),
-        Command::Snapshot(args) => client::run_snapshot(&args),
-        Command::Diff(args) => client::run_diff(&args),
-        Command::Verdict(args) => client::run_verdict(&args),
-        Command::Token(args) => token::run(&args),
-        Command::Spans(command) => spans::run(&command),
-        Command::Simulate(args) => simulate::run(&args),
-        Command::Completions { shell } => references::print_completions(shell),
-        Command::Man => references::print_man_page(),
-        Command::Schema { api } => references::print_schema(api),
-    };
-    match result {
+    match run() {
         Ok(code) => code,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             anstream::eprintln!("{}error:{:#} {}", ERROR, ERROR, chain(&error));
             ExitCode::from(BAD_INPUT)
         }
+    }
+}
+
+fn run() -> anyhow::Result<ExitCode> {
+    let (args, file, matches) = config::given()?.into_parts();
+    match args.command {
+        Command::Compare(args) => compare::run(&args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Serve(args) => serve::run(&args, &file),
+        Command::Query(args) => client::run_query(&args),
+        Command::Snapshot(args) => client::run_snapshot(&args),
+        Command::Diff(args) => client::run_diff(&args),
+        Command::Verdict(args) => client::run_verdict(&args),
+        Command::Token(args) => token::run(&args),
+        Command::Config(command) => config::run(&command, &file, &matches),
+        Command::Spans(command) => spans::run(&command),
+        Command::Simulate(args) => simulate::run(&args),
+        Command::Completions { shell } => references::print_completions(shell),
+        Command::Man => references::print_man_page(),
+        Command::Schema { api } => references::print_schema(api),
     }
 }
 

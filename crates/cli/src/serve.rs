@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use anyhow::bail;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracediff_catalog::{Catalog, Place};
@@ -11,21 +12,23 @@ use tracediff_server::{Access, Addresses, Config, Retention, Tls, bind};
 use tracediff_store::{Recovery, Settings, Store};
 
 use crate::args::{AccessArg, ServeArgs};
+use crate::config::File;
 
 /// Runs the command until the process is told to end.
-pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
-    run_with(args, |_, _| ())
+pub(crate) fn run(args: &ServeArgs, file: &File) -> anyhow::Result<ExitCode> {
+    run_with(args, file, |_, _| ())
 }
 
 /// The same, with something that begins when clients may connect, and ends when the token says so.
 pub(crate) fn run_with(
     args: &ServeArgs,
+    file: &File,
     started: impl FnOnce(Addresses, CancellationToken),
 ) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    let served = runtime.block_on(serve(args, started));
+    let served = runtime.block_on(serve(args, file, started));
     // A diff that is in the middle is done again after the next start.
     runtime.shutdown_background();
     served?;
@@ -34,29 +37,14 @@ pub(crate) fn run_with(
 
 async fn serve(
     args: &ServeArgs,
+    file: &File,
     started: impl FnOnce(Addresses, CancellationToken),
 ) -> anyhow::Result<()> {
-    let tls = match (&args.tls_cert, &args.tls_key) {
-        (Some(certificate), Some(key)) => Some(Tls::read(certificate, key)?),
-        _ => None,
-    };
-    let scheme = if tls.is_some() { "https" } else { "http" };
-    let config = Config {
-        listen: args.listen,
-        otlp_grpc: args.otlp_grpc,
-        otlp_http: args.otlp_http,
-        access: match args.access {
-            AccessArg::Guarded => Access::Guarded,
-            AccessArg::Tokens => Access::Tokens,
-            AccessArg::Open => Access::Open,
-        },
-        cors_origins: args.cors_origins.clone(),
-        tls,
-        retention: Retention {
-            age: args.snapshot_retention_age,
-            per_query: args.snapshots_per_query,
-        },
-        ..Config::default()
+    let config = config_of(args, file)?;
+    let scheme = if config.tls.is_some() {
+        "https"
+    } else {
+        "http"
     };
     let signals = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
     let [terminate, interrupt] = signals;
@@ -76,7 +64,7 @@ async fn serve(
     let (store, recovery) = Store::open(settings).await?;
     tell(&recovery);
     let catalog = Catalog::open(&catalog_place(&args.data_dir, args.catalog.as_deref())).await?;
-    if server.needs_tokens() && catalog.tokens().await?.is_empty() {
+    if server.needs_tokens() && file.tokens()?.is_empty() && catalog.tokens().await?.is_empty() {
         anstream::eprintln!(
             "every request needs a token, and there is none yet: make one with `tracediff token create --role ingest --name NAME` (roles: ingest, read, write)"
         );
@@ -89,6 +77,9 @@ async fn serve(
         anstream::println!("segments   {url}");
     }
     anstream::println!("data       {}", args.data_dir.display());
+    if let Some(path) = &file.path {
+        anstream::println!("settings   {}", path.display());
+    }
     started(addresses, stop.clone());
     let stopped = server.serve(store.clone(), catalog.clone(), stop).await?;
     if stopped.cut_off > 0 {
@@ -100,6 +91,34 @@ async fn serve(
     catalog.close().await;
     tokio::task::spawn_blocking(move || store.close()).await?;
     Ok(())
+}
+
+/// What the ports are told, of settings that go together.
+pub(crate) fn config_of(args: &ServeArgs, file: &File) -> anyhow::Result<Config> {
+    let tls = match (&args.tls_cert, &args.tls_key) {
+        (Some(certificate), Some(key)) => Some(Tls::read(certificate, key)?),
+        (None, None) => None,
+        _ => bail!("`tls_cert` and `tls_key` are given together or not at all"),
+    };
+    Ok(Config {
+        listen: args.listen,
+        otlp_grpc: args.otlp_grpc,
+        otlp_http: args.otlp_http,
+        access: match args.access {
+            AccessArg::Guarded => Access::Guarded,
+            AccessArg::Tokens => Access::Tokens,
+            AccessArg::Open => Access::Open,
+        },
+        tokens: file.tokens()?,
+        cors_origins: args.cors_origins.clone(),
+        tls,
+        retention: Retention {
+            age: args.snapshot_retention_age,
+            per_query: args.snapshots_per_query,
+        },
+        policy: file.policy()?,
+        ..Config::default()
+    })
 }
 
 /// Where queries, snapshots, diffs and tokens are kept.

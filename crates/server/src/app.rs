@@ -7,9 +7,10 @@ use axum::http::HeaderValue;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 use tracediff_catalog::Catalog;
+use tracediff_core::diff::Policy;
 use tracediff_store::Store;
 
-use crate::access::{Access, Guard, cross_origin};
+use crate::access::{Access, FixedToken, Guard, cross_origin};
 use crate::api::Gate;
 use crate::config::{Config, Limits};
 pub use crate::connections::BindError;
@@ -55,9 +56,11 @@ pub struct Server {
     otlp_grpc: Port,
     otlp_http: Port,
     access: Access,
+    tokens: Vec<FixedToken>,
     cors_origins: Vec<HeaderValue>,
     tls: Option<Tls>,
     retention: Retention,
+    policy: Policy,
     limits: Limits,
 }
 
@@ -68,9 +71,11 @@ pub async fn bind(config: Config) -> Result<Server, BindError> {
         otlp_grpc: Port::bind(Purpose::OtlpGrpc, config.otlp_grpc).await?,
         otlp_http: Port::bind(Purpose::OtlpHttp, config.otlp_http).await?,
         access: config.access,
+        tokens: config.tokens,
         cors_origins: config.cors_origins,
         tls: config.tls,
         retention: config.retention,
+        policy: config.policy,
         limits: config.limits,
     })
 }
@@ -104,7 +109,7 @@ impl Server {
         stop: CancellationToken,
     ) -> Result<Stopped, ServeError> {
         let guard = match self.needs_tokens() {
-            true => Guard::of(catalog.clone()),
+            true => Guard::of(catalog.clone(), &self.tokens),
             false => Guard::default(),
         };
         let gate = Gate {
@@ -124,7 +129,7 @@ impl Server {
             guard.clone(),
         );
 
-        let snapshots = Snapshots::new(store.clone(), catalog, self.retention);
+        let snapshots = Snapshots::new(store.clone(), catalog, self.retention, &self.policy);
         let cors = cross_origin(&gate.origins);
         let main_router = gate.before(api::router(
             store,

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use axum::http::HeaderValue;
 
-use crate::access::Access;
+use tracediff_core::diff::Policy;
+
+use crate::access::{Access, FixedToken};
 use crate::snapshots::Retention;
 use crate::tls::Tls;
 
@@ -20,12 +22,16 @@ pub struct Config {
     pub otlp_http: SocketAddr,
     /// When tokens are asked for.
     pub access: Access,
+    /// Tokens beside those of the catalog.
+    pub tokens: Vec<FixedToken>,
     /// Origins whose pages may call the API and send spans over HTTP, such as `https://pages.example`.
     pub cors_origins: Vec<HeaderValue>,
     /// What secures the ports; `None`: nothing does.
     pub tls: Option<Tls>,
     /// Which snapshots may go, with their diffs.
     pub retention: Retention,
+    /// What counts as a change, for saved queries that do not say so themselves.
+    pub policy: Policy,
     /// The bounds.
     pub limits: Limits,
 }
@@ -39,9 +45,11 @@ impl Default for Config {
             otlp_grpc: local(4317),
             otlp_http: local(4318),
             access: Access::default(),
+            tokens: Vec::new(),
             cors_origins: Vec::new(),
             tls: None,
             retention: Retention::default(),
+            policy: Policy::default(),
             limits: Limits::default(),
         }
     }

@@ -24,7 +24,7 @@ mod snapshots;
 mod stream;
 mod tls;
 
-pub use access::{Access, Role, Secret};
+pub use access::{Access, FixedToken, Role, Secret};
 pub use api::openapi;
 pub use axum::http::HeaderValue;
 

@@ -23,9 +23,6 @@ use tracediff_core::trace::TraceIndex;
 use tracediff_simulate::{Settings, Simulation};
 use tracediff_wire::{decode_otlp_protobuf, encode_otlp_protobuf};
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 const SPANS: f64 = 1e6;
 /// Spans that a request of the shop has on average.
 const SPANS_PER_REQUEST: f64 = 13.0;

@@ -19,9 +19,6 @@ use process::{cpu, cpu_of, cpu_of_children, peak_mib_of};
 use prost::Message as _;
 use tracediff_testkit::server::{Connection, Server};
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 mod grpc;
 mod process;
 #[path = "../../../store/benches/ingest/shop.rs"]

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracediff_server::Addresses;
 
 use crate::args::{DemoArgs, ServeArgs};
+use crate::config::File;
 use crate::serve;
 use sender::Sender;
 use shop::{Shop, Traffic};
@@ -57,7 +58,7 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
         "A demonstration: a simulated shop sends its traces to this server. None of it is real traffic."
     );
     let (interval, rate) = (args.interval, args.rate);
-    serve::run_with(&serving, move |addresses, stop| {
+    serve::run_with(&serving, &File::default(), move |addresses, stop| {
         std::thread::spawn(move || {
             if let Err(error) = play(addresses, interval, rate, &stop)
                 && !stop.is_cancelled()

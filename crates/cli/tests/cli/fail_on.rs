@@ -113,16 +113,16 @@ fn a_policy_that_cannot_be_used_is_told() {
             "compare before.jsonl after.jsonl --policy {policy}"
         ))
     };
-    assert_snapshot!(run("key.toml"), @"
-    exit 2
-    --- stderr
-    error: the policy `key.toml` cannot be used
-      because: TOML parse error at line 1, column 1
-      |
-    1 | max_p = 0.05
-      | ^^^^^
-    unknown field `max_p`, expected one of `max_q`, `confirmed_q`, `min_traces`, `latency`, `errors`, `calls`, `values`
-    ");
+    assert_snapshot!(run("key.toml"), @r#"
+exit 2
+--- stderr
+error: the policy `key.toml` cannot be used
+  because: TOML parse error at line 1, column 1
+  |
+1 | max_p = 0.05
+  | ^^^^^
+unknown field `max_p`, expected one of `max_q`, `confirmed_q`, `min_traces`, `latency`, `errors`, `calls`, `values`, `keys`, `ignored`
+"#);
     assert_snapshot!(run("range.toml"), @"
     exit 2
     --- stderr

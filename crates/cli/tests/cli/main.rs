@@ -13,6 +13,8 @@ mod client;
 #[cfg(test)]
 mod compat;
 #[cfg(test)]
+mod config;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod evidence;

@@ -35,17 +35,18 @@ pub(super) fn compare(
         }
     });
     let p = p.filter(|p| enough && p.is_finite());
+    let direction = match b.value > a.value {
+        true => Verdict::Increased,
+        false => Verdict::Decreased,
+    };
     let evidence = Evidence {
         p,
-        direction: if b.value > a.value {
-            Verdict::Increased
-        } else {
-            Verdict::Decreased
-        },
+        direction,
         severity: Severity::Minor,
         passes_floor: test.is_some_and(|t| t.difference.abs() >= floor),
         is_immaterial: enough && test.is_some_and(|t| t.interval().is_inside(floor)),
         is_suggestive: a.slices < MIN_SLICES || b.slices < MIN_SLICES,
+        is_asked_for: policy.calls.direction.includes(direction),
     };
     let diff = CallDiff {
         judgement: evidence.judge(None, policy),

@@ -7,7 +7,7 @@ use super::graph::GraphDiff;
 use super::join::joined;
 use super::judge::Evidence;
 use super::paths::Paths;
-use super::policy::Policy;
+use super::policy::{Policies, Policy};
 use super::side::{Scatters, Side, SideFacts, persistence};
 use super::{
     calls, culprits, errors, family, findings, graph, header, latency, mix, outcome, sentence,
@@ -20,6 +20,7 @@ use crate::facts::{ENDPOINT, Facts, Key, KeyRole, OPERATION, SERVICE};
 pub fn compare(baseline: &Facts, candidate: &Facts, policy: &Policy) -> Diff {
     let persistence = persistence(baseline, candidate);
     let scatters = Scatters::estimate(baseline, candidate);
+    let policies = Policies::of(policy);
     let context = Context {
         baseline: SideFacts {
             facts: baseline,
@@ -31,7 +32,7 @@ pub fn compare(baseline: &Facts, candidate: &Facts, policy: &Policy) -> Diff {
             persistence,
             scatters,
         },
-        policy,
+        policies: &policies,
         rates_are_comparable: header::rates_are_comparable(baseline, candidate),
     };
     let paths = Paths::of([baseline.paths(), candidate.paths()]);
@@ -110,16 +111,16 @@ fn reason_to_leave_out(sides: &Sides<Option<&Key>>) -> Option<String> {
 struct Context<'a> {
     baseline: SideFacts<'a>,
     candidate: SideFacts<'a>,
-    policy: &'a Policy,
+    policies: &'a Policies<'a>,
     rates_are_comparable: bool,
 }
 
-impl Context<'_> {
+impl<'a> Context<'a> {
     fn groups(&self, paths: &Paths<'_>) -> Groups {
         let sides = [&self.baseline, &self.candidate];
         let all = sides.map(|side| side.facts.keys());
         let mut left_out = Vec::new();
-        let mut keys: Vec<OpenKeyDiff> = Vec::new();
+        let mut keys: Vec<OpenKeyDiff<'_>> = Vec::new();
         for (name, sides) in joined(all.map(|keys| keys.iter())) {
             let sides = Sides::from(sides);
             match reason_to_leave_out(&sides) {
@@ -131,24 +132,27 @@ impl Context<'_> {
             }
         }
         for role in [KeyRole::EntryPoint, KeyRole::GroupBy, KeyRole::Scanned] {
-            family::judge(&mut keys, role, self.policy);
+            family::judge(&mut keys, role);
         }
-        mix::discount(&mut keys, paths, sides, self.policy);
-        family::doubt_unseen(&mut keys, self.policy);
+        mix::discount(&mut keys, paths, sides);
+        family::doubt_unseen(&mut keys);
         let mut keys: Vec<KeyDiff> = keys.into_iter().map(|key| key.diff).collect();
         keys.sort_by(|a, b| key_order(a).cmp(&key_order(b)));
         Groups {
             keys,
             left_out,
-            graph: graph::compare(&self.baseline, &self.candidate, self.policy),
+            graph: graph::compare(&self.baseline, &self.candidate, self.policies.all),
         }
     }
 
-    fn key(&self, name: &str, sides: &Sides<Option<&Key>>) -> OpenKeyDiff {
+    fn key(&self, name: &str, sides: &Sides<Option<&Key>>) -> OpenKeyDiff<'a> {
+        let policy = self.policies.of_key(name);
         let only = |here, key: Option<&Key>, there, other| {
-            key.map_or_else(Vec::new, |k| {
-                values::only_on(here, k, there, other, &self.policy.values)
-            })
+            let mut only = key.map_or_else(Vec::new, |k| {
+                values::only_on(here, k, there, other, &policy.values)
+            });
+            only.retain(|evidence| !self.policies.ignores(name, &evidence.value));
+            only
         };
         let without =
             |facts: &Facts, key: Option<&Key>| facts.all().spans() - key.map_or(0, |k| k.spans);
@@ -162,12 +166,15 @@ impl Context<'_> {
         let mut evidence = Vec::new();
         if let (Some(a), Some(b)) = (sides.baseline, sides.candidate) {
             for (value, sides) in joined([a.groups.iter(), b.groups.iter()]) {
+                if self.policies.ignores(name, value) {
+                    continue;
+                }
                 if let [Some(group), Some(other)] = sides {
                     let sides = (
                         Side::new(&self.baseline, group),
                         Side::new(&self.candidate, other),
                     );
-                    let (diff, found) = self.group(value, &sides.0, &sides.1, role);
+                    let (diff, found) = self.group(value, &sides.0, &sides.1, role, policy);
                     groups.push(diff);
                     evidence.push(found);
                 }
@@ -198,7 +205,11 @@ impl Context<'_> {
                 candidate: sides.candidate.map(|k| k.other).unwrap_or_default(),
             },
         };
-        OpenKeyDiff { diff, evidence }
+        OpenKeyDiff {
+            policy,
+            diff,
+            evidence,
+        }
     }
 
     fn group(
@@ -207,18 +218,19 @@ impl Context<'_> {
         a: &Side<'_>,
         b: &Side<'_>,
         role: KeyRole,
+        policy: &Policy,
     ) -> (GroupDiff, [Option<Evidence>; 3]) {
         let samples = [a.sample(), b.sample()];
         let quantiles = [
             a.quantiles(samples[0].as_ref()),
             b.quantiles(samples[1].as_ref()),
         ];
-        let (latency, latency_evidence) = latency::compare(a, b, &samples, &quantiles, self.policy);
-        let (errors, error_evidence) = errors::compare(a, b, self.policy);
+        let (latency, latency_evidence) = latency::compare(a, b, &samples, &quantiles, policy);
+        let (errors, error_evidence) = errors::compare(a, b, policy);
         let calls = if role == KeyRole::EntryPoint {
             None
         } else {
-            calls::compare(a, b, self.policy)
+            calls::compare(a, b, policy)
         };
         let seconds = Sides {
             baseline: self.baseline.facts.slicing().seconds(),

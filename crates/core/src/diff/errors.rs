@@ -44,18 +44,19 @@ pub(super) fn compare(
         .min_difference
         .max((policy.errors.min_factor - 1.0) * before.min(after));
     let enough = baseline.total.traces.min(candidate.total.traces) >= policy.min_traces;
+    let direction = match difference > 0.0 {
+        true => Verdict::Regressed,
+        false => Verdict::Improved,
+    };
     let evidence = Evidence {
         p: tested.p.filter(|p| enough && p.is_finite()),
-        direction: if difference > 0.0 {
-            Verdict::Regressed
-        } else {
-            Verdict::Improved
-        },
+        direction,
         severity: severity(before, after),
         passes_floor: difference.abs() >= policy.errors.min_difference
             && before.max(after) >= policy.errors.min_factor * before.min(after),
         is_immaterial: enough && tested.interval.is_some_and(|i| i.is_inside(floor)),
         is_suggestive: baseline.slices < MIN_SLICES || candidate.slices < MIN_SLICES,
+        is_asked_for: policy.errors.direction.includes(direction),
     };
     let none_among = [baseline, candidate]
         .into_iter()

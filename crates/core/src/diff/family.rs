@@ -16,60 +16,65 @@ use crate::stats::fdr::benjamini_hochberg;
 const UNSEEN: f64 = 0.1;
 
 /// A key's diff and the evidence behind every judgement in it: of latency, errors and calls, by group.
-pub(super) struct OpenKeyDiff {
+pub(super) struct OpenKeyDiff<'p> {
+    /// What the key is judged by.
+    pub(super) policy: &'p Policy,
     pub(super) diff: KeyDiff,
     pub(super) evidence: Vec<[Option<Evidence>; 3]>,
 }
 
-/// A test and where its judgement is.
-type Tested<'a> = (Evidence, &'a mut Judgement);
+/// A test, where its judgement is, and what it is judged by.
+type Tested<'a> = (Evidence, &'a mut Judgement, &'a Policy);
 
 /// What is judged of a group, in the order of its evidence.
 pub(super) const ASPECTS: [Aspect; 3] = [Aspect::Latency, Aspect::Errors, Aspect::Calls];
 
 /// Corrects the p-values of all tests of a role and replaces their judgements.
-pub(super) fn judge(keys: &mut [OpenKeyDiff], role: KeyRole, policy: &Policy) {
+pub(super) fn judge(keys: &mut [OpenKeyDiff<'_>], role: KeyRole) {
     let mut tests: Vec<Tested<'_>> = keys
         .iter_mut()
         .filter(|key| key.diff.role == role)
-        .flat_map(tests)
-        .map(|(_, evidence, judgement)| (evidence, judgement))
+        .flat_map(|key| {
+            let policy = key.policy;
+            tests(key).map(move |(_, evidence, judgement)| (evidence, judgement, policy))
+        })
         .collect();
     let p_values: Vec<f64> = tests
         .iter()
-        .map(|(evidence, _)| evidence.p.unwrap_or(f64::NAN))
+        .map(|(evidence, ..)| evidence.p.unwrap_or(f64::NAN))
         .collect();
     let q_values = benjamini_hochberg(&p_values);
-    for ((evidence, judgement), q) in tests.iter_mut().zip(q_values) {
+    for ((evidence, judgement, policy), q) in tests.iter_mut().zip(q_values) {
         **judgement = evidence.judge(Some(q).filter(|q| !q.is_nan()), policy);
     }
 }
 
 /// Corrects again, among the tests of one aspect and with nothing but what can still become a finding counted as found.
 /// A q-value never gets smaller by this.
-pub(super) fn correct_again<'a>(keys: impl Iterator<Item = &'a mut OpenKeyDiff>, policy: &Policy) {
+pub(super) fn correct_again<'a, 'p: 'a>(keys: impl Iterator<Item = &'a mut OpenKeyDiff<'p>>) {
     let mut families: BTreeMap<(KeyRole, bool, Aspect), Vec<Tested<'_>>> = BTreeMap::new();
     for key in keys {
         let (role, is_endpoint) = (key.diff.role, key.diff.key == ENDPOINT);
+        let policy = key.policy;
         for (aspect, evidence, judgement) in tests(key) {
             let family = families.entry((role, is_endpoint, aspect)).or_default();
-            family.push((evidence, judgement));
+            family.push((evidence, judgement, policy));
         }
     }
     for tests in families.values_mut() {
-        correct_family_again(tests, policy);
+        correct_family_again(tests);
     }
 }
 
-fn correct_family_again(tests: &mut [Tested<'_>], policy: &Policy) {
-    let p_value = |(evidence, judgement): &Tested<'_>| match evidence.p {
+fn correct_family_again(tests: &mut [Tested<'_>]) {
+    let p_value = |(evidence, judgement, _): &Tested<'_>| match evidence.p {
         None => f64::NAN,
         Some(p) if is_change(judgement.verdict) => p.max(judgement.p_within.unwrap_or(p)),
         Some(_) => 1.0,
     };
     let p_values: Vec<f64> = tests.iter().map(p_value).collect();
     let q_values = benjamini_hochberg(&p_values);
-    for ((evidence, judgement), q) in tests.iter_mut().zip(q_values) {
+    for ((evidence, judgement, policy), q) in tests.iter_mut().zip(q_values) {
         if is_change(judgement.verdict) {
             **judgement = again(evidence, judgement, q, policy);
         }
@@ -93,7 +98,7 @@ fn again(evidence: &Evidence, before: &Judgement, q: f64, policy: &Policy) -> Ju
 ///
 /// Tests of the inside are many, and most that users do not notice are chance. A rule of thumb, after the idea of weighted
 /// p-values (Genovese, Roeder & Wasserman 2006, Biometrika 93(3)): nothing is promised of the share of false ones.
-pub(super) fn doubt_unseen(keys: &mut [OpenKeyDiff], policy: &Policy) {
+pub(super) fn doubt_unseen(keys: &mut [OpenKeyDiff<'_>]) {
     let mut seen: Vec<(Aspect, Verdict)> = Vec::new();
     let mut entry_points = 0;
     for key in keys
@@ -107,8 +112,9 @@ pub(super) fn doubt_unseen(keys: &mut [OpenKeyDiff], policy: &Policy) {
     if entry_points == 0 {
         return;
     }
-    let inside = |key: &&mut OpenKeyDiff| is_inside(&key.diff.key, key.diff.role);
+    let inside = |key: &&mut OpenKeyDiff<'_>| is_inside(&key.diff.key, key.diff.role);
     for key in keys.iter_mut().filter(inside) {
+        let policy = key.policy;
         for (aspect, _, judgement) in tests(key) {
             let is_unseen = !seen.contains(&(aspect, judgement.verdict));
             let is_sure = |q: f64| q <= UNSEEN * policy.confirmed_q;
@@ -129,7 +135,9 @@ pub(super) fn is_inside(key: &str, role: KeyRole) -> bool {
 }
 
 /// Everything that was judged of a key.
-fn tests(key: &mut OpenKeyDiff) -> impl Iterator<Item = (Aspect, Evidence, &mut Judgement)> {
+fn tests<'k>(
+    key: &'k mut OpenKeyDiff<'_>,
+) -> impl Iterator<Item = (Aspect, Evidence, &'k mut Judgement)> {
     let groups = key.diff.groups.iter_mut().zip(&key.evidence);
     groups.flat_map(|(group, evidence)| {
         let GroupDiff {
@@ -166,6 +174,7 @@ mod tests {
             passes_floor: true,
             is_immaterial: false,
             is_suggestive: false,
+            is_asked_for: true,
         }
     }
 
@@ -182,8 +191,12 @@ mod tests {
             assert_eq!(judgement.verdict, Verdict::Regressed);
             edit(i, judgement);
         }
-        let mut tests: Vec<_> = evidence.into_iter().zip(&mut judgements).collect();
-        correct_family_again(&mut tests, &Policy::default());
+        let policy = Policy::default();
+        let tests = evidence.into_iter().zip(&mut judgements);
+        let mut tests: Vec<_> = tests
+            .map(|(e, judgement)| (e, judgement, &policy))
+            .collect();
+        correct_family_again(&mut tests);
         judgements[p_values.len() - 1]
     }
 

@@ -18,6 +18,8 @@ pub(super) struct Evidence {
     pub(super) is_immaterial: bool,
     /// Whether it rests on too few slices to be confirmed.
     pub(super) is_suggestive: bool,
+    /// Whether the policy asks for changes of this direction.
+    pub(super) is_asked_for: bool,
 }
 
 impl Evidence {
@@ -29,15 +31,17 @@ impl Evidence {
         passes_floor: false,
         is_immaterial: false,
         is_suggestive: true,
+        is_asked_for: true,
     };
 
     /// The judgement at a corrected p-value.
     pub(super) fn judge(&self, q: Option<f64>, policy: &Policy) -> Judgement {
-        let is_change = self.passes_floor && q.is_some_and(|q| q <= policy.max_q);
+        let is_found = self.passes_floor && q.is_some_and(|q| q <= policy.max_q);
+        let is_change = is_found && self.is_asked_for;
         let is_sure = !is_change || q.is_some_and(|q| q <= policy.confirmed_q);
         let verdict = if is_change {
             self.direction
-        } else if self.is_immaterial {
+        } else if self.is_immaterial || is_found {
             Verdict::NoMaterialChange
         } else {
             Verdict::Inconclusive

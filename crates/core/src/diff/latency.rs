@@ -104,18 +104,19 @@ fn evidence(
             .is_some_and(|i| i.low.ln() > -limit && i.high.ln() < limit)
     };
     let enough = baseline.total.traces.min(candidate.total.traces) >= policy.min_traces;
+    let direction = match theta.delta > 0.0 {
+        true => Verdict::Regressed,
+        false => Verdict::Improved,
+    };
     Evidence {
         p: Some(theta.test.p).filter(|p| enough && p.is_finite()),
-        direction: if theta.delta > 0.0 {
-            Verdict::Regressed
-        } else {
-            Verdict::Improved
-        },
+        direction,
         severity: severity_of_delta(theta.delta),
         passes_floor: theta.delta.abs() >= floor.min_delta && judged.iter().any(is_big),
         is_immaterial: enough
             && (theta.delta_interval.is_inside(floor.min_delta)
                 || (!judged.is_empty() && judged.iter().all(is_small))),
         is_suggestive: theta.few_slices,
+        is_asked_for: floor.direction.includes(direction),
     }
 }

@@ -9,7 +9,6 @@ use super::document::{Aspect, GroupDiff, Verdict};
 use super::errors::pooled_design_effect;
 use super::family::{OpenKeyDiff, correct_again, is_change};
 use super::paths::{PathAt, Paths};
-use super::policy::Policy;
 use super::side::{Side, SideFacts};
 use super::standard::{Change, Part, split};
 use crate::facts::cell::Cell;
@@ -29,10 +28,9 @@ const MIN_KNOWN: f64 = 0.9;
 /// attributes where nothing that is left says the same as they do. What stays is corrected again, because what was
 /// taken back no longer counts as found.
 pub(super) fn discount(
-    keys: &mut [OpenKeyDiff],
+    keys: &mut [OpenKeyDiff<'_>],
     paths: &Paths<'_>,
     sides: [&SideFacts<'_>; 2],
-    policy: &Policy,
 ) {
     let parts = Parts { sides, paths };
     let mut mix_moved = calls_moved(keys);
@@ -43,17 +41,21 @@ pub(super) fn discount(
             }
         }
     }
-    let is_attribute = |key: &OpenKeyDiff| !has_parts(key) && key.diff.role != KeyRole::EntryPoint;
-    correct_again(keys.iter_mut().filter(|key| !is_attribute(key)), policy);
+    let is_attribute =
+        |key: &OpenKeyDiff<'_>| !has_parts(key) && key.diff.role != KeyRole::EntryPoint;
+    correct_again(keys.iter_mut().filter(|key| !is_attribute(key)));
     if mix_moved {
         discount_attributes(keys, is_attribute);
     }
-    correct_again(keys.iter_mut().filter(|key| is_attribute(key)), policy);
+    correct_again(keys.iter_mut().filter(|key| is_attribute(key)));
 }
 
 /// Parts do not tell attributes apart. Where the mix has moved and no service, operation or entry point says the same,
 /// it moved them too.
-fn discount_attributes(keys: &mut [OpenKeyDiff], is_attribute: impl Fn(&OpenKeyDiff) -> bool) {
+fn discount_attributes(
+    keys: &mut [OpenKeyDiff<'_>],
+    is_attribute: impl Fn(&OpenKeyDiff<'_>) -> bool,
+) {
     for aspect in [Aspect::Latency, Aspect::Errors] {
         for verdict in [Verdict::Regressed, Verdict::Improved] {
             let says_it = |group: &GroupDiff| {
@@ -77,12 +79,12 @@ fn discount_attributes(keys: &mut [OpenKeyDiff], is_attribute: impl Fn(&OpenKeyD
 }
 
 /// Whether the parts of a key's groups are known.
-fn has_parts(key: &OpenKeyDiff) -> bool {
+fn has_parts(key: &OpenKeyDiff<'_>) -> bool {
     matches!(key.diff.key.as_str(), SERVICE | OPERATION | ENDPOINT)
 }
 
 /// Whether services or operations are called more or less often, are new or are gone.
-fn calls_moved(keys: &[OpenKeyDiff]) -> bool {
+fn calls_moved(keys: &[OpenKeyDiff<'_>]) -> bool {
     let moved = |group: &GroupDiff| {
         let calls = group.judgement(Aspect::Calls);
         calls.is_some_and(|calls| is_change(calls.verdict))

@@ -36,7 +36,10 @@ pub use graph::{
     GraphChange, GraphComparison, GraphCounts, GraphDiff, GraphEdgeDiff, GraphNodeDiff, GraphSide,
     GraphSummary, GraphTime,
 };
-pub use policy::{CallPolicy, ErrorPolicy, LatencyPolicy, Policy, PolicyError, ValuePolicy};
+pub use policy::{
+    CallPolicy, Direction, ErrorPolicy, Ignored, IgnoredValues, KeyPolicy, LatencyPolicy, Policy,
+    PolicyError, ValuePolicy,
+};
 
 pub use structure::{BranchingShift, ChildSet, StructureChange, StructureDiff, StructureKind};
 

@@ -1,8 +1,13 @@
 //! The policy: how big and how sure a change must be to count.
 
+use std::collections::BTreeMap;
+
+use regex::Regex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+use super::document::Verdict;
 
 /// Thresholds of a comparison. Defaults come from `docs/methods/verdicts.md`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -22,6 +27,90 @@ pub struct Policy {
     pub calls: CallPolicy,
     /// When a value counts as new or missing.
     pub values: ValuePolicy,
+    /// What single keys are judged by instead.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub keys: BTreeMap<String, KeyPolicy>,
+    /// Values of keys that are not compared.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ignored: Vec<Ignored>,
+}
+
+/// What one key is judged by: what is left out is as for all others, and a table that is given replaces the whole table.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct KeyPolicy {
+    /// As in [`Policy`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_q: Option<f64>,
+    /// As in [`Policy`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confirmed_q: Option<f64>,
+    /// As in [`Policy`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_traces: Option<u64>,
+    /// As in [`Policy`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency: Option<LatencyPolicy>,
+    /// As in [`Policy`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub errors: Option<ErrorPolicy>,
+    /// As in [`Policy`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calls: Option<CallPolicy>,
+    /// As in [`Policy`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub values: Option<ValuePolicy>,
+}
+
+/// Values of a key that are not compared: neither told as new or missing nor tested.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Ignored {
+    /// The key, e.g. `http.route`.
+    pub key: String,
+    /// Which of its values.
+    #[serde(flatten)]
+    pub values: IgnoredValues,
+}
+
+/// Which values: one, those with a beginning, or those that a regular expression finds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum IgnoredValues {
+    /// This one.
+    Value(String),
+    /// Those that begin like this.
+    Prefix(String),
+    /// Those that this finds something in.
+    Regex(String),
+}
+
+/// Which changes count.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// All.
+    #[default]
+    Both,
+    /// Only more: slower, more failures, more calls.
+    Up,
+    /// Only less.
+    Down,
+}
+
+impl Direction {
+    /// Whether a change with this verdict counts.
+    pub(super) fn includes(self, verdict: Verdict) -> bool {
+        match self {
+            Self::Both => true,
+            Self::Up => matches!(verdict, Verdict::Regressed | Verdict::Increased),
+            Self::Down => matches!(verdict, Verdict::Improved | Verdict::Decreased),
+        }
+    }
+
+    fn is_both(&self) -> bool {
+        *self == Self::Both
+    }
 }
 
 /// All of these must be passed for latency to count as changed.
@@ -34,6 +123,9 @@ pub struct LatencyPolicy {
     pub min_ratio: f64,
     /// Smallest change of the same quantile, in milliseconds.
     pub min_difference_ms: f64,
+    /// Which changes count: both, up (slower) or down.
+    #[serde(skip_serializing_if = "Direction::is_both")]
+    pub direction: Direction,
 }
 
 /// Both must be passed for the error ratio to count as changed.
@@ -44,6 +136,9 @@ pub struct ErrorPolicy {
     pub min_difference: f64,
     /// Smallest factor between the sides, e.g. 1.2.
     pub min_factor: f64,
+    /// Which changes count: both, up (more failures) or down.
+    #[serde(skip_serializing_if = "Direction::is_both")]
+    pub direction: Direction,
 }
 
 /// When the number of calls per trace counts as changed.
@@ -52,6 +147,9 @@ pub struct ErrorPolicy {
 pub struct CallPolicy {
     /// Smallest relative change, e.g. 0.05.
     pub min_ratio: f64,
+    /// Which changes count: both, up (more calls) or down.
+    #[serde(skip_serializing_if = "Direction::is_both")]
+    pub direction: Direction,
 }
 
 /// All of these must be passed for a value to count as new or missing; others are listed without weight.
@@ -76,6 +174,8 @@ impl Default for Policy {
             errors: ErrorPolicy::default(),
             calls: CallPolicy::default(),
             values: ValuePolicy::default(),
+            keys: BTreeMap::new(),
+            ignored: Vec::new(),
         }
     }
 }
@@ -86,6 +186,7 @@ impl Default for LatencyPolicy {
             min_delta: 0.147,
             min_ratio: 0.05,
             min_difference_ms: 1.0,
+            direction: Direction::Both,
         }
     }
 }
@@ -95,13 +196,17 @@ impl Default for ErrorPolicy {
         Self {
             min_difference: 0.001,
             min_factor: 1.2,
+            direction: Direction::Both,
         }
     }
 }
 
 impl Default for CallPolicy {
     fn default() -> Self {
-        Self { min_ratio: 0.05 }
+        Self {
+            min_ratio: 0.05,
+            direction: Direction::Both,
+        }
     }
 }
 
@@ -115,18 +220,63 @@ impl Default for ValuePolicy {
     }
 }
 
-/// A threshold that makes no sense.
+/// A policy that makes no sense.
 #[derive(Debug, Clone, PartialEq, Error)]
-#[error("`{key}` is {value}, but must be {range}")]
-pub struct PolicyError {
-    key: &'static str,
-    value: f64,
-    range: &'static str,
+pub enum PolicyError {
+    /// A threshold out of its range.
+    #[error("`{key}` is {value}, but must be {range}")]
+    Range {
+        /// The threshold.
+        key: String,
+        /// What it is.
+        value: f64,
+        /// What it may be.
+        range: &'static str,
+    },
+    /// A regular expression that cannot be read.
+    #[error("`ignored` has the regular expression `{text}`, which cannot be read: {problem}")]
+    Regex {
+        /// The expression.
+        text: String,
+        /// What is wrong with it.
+        problem: String,
+    },
 }
 
 impl Policy {
-    /// Checks that every threshold is in its range.
+    /// Checks that every threshold is in its range, and that every regular expression can be read.
     pub fn check(&self) -> Result<(), PolicyError> {
+        self.check_thresholds("")?;
+        for key in self.keys.keys() {
+            self.of_key(key).check_thresholds(&format!("keys.{key}."))?;
+        }
+        for ignored in &self.ignored {
+            if let IgnoredValues::Regex(text) = &ignored.values {
+                readable(text).map_err(|problem| PolicyError::Regex {
+                    text: text.clone(),
+                    problem,
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What a key is judged by.
+    pub fn of_key(&self, key: &str) -> Self {
+        let mut policy = self.clone();
+        if let Some(own) = self.keys.get(key) {
+            policy.max_q = own.max_q.unwrap_or(policy.max_q);
+            policy.confirmed_q = own.confirmed_q.unwrap_or(policy.confirmed_q);
+            policy.min_traces = own.min_traces.unwrap_or(policy.min_traces);
+            policy.latency = own.latency.clone().unwrap_or(policy.latency);
+            policy.errors = own.errors.clone().unwrap_or(policy.errors);
+            policy.calls = own.calls.clone().unwrap_or(policy.calls);
+            policy.values = own.values.clone().unwrap_or(policy.values);
+        }
+        policy
+    }
+
+    fn check_thresholds(&self, within: &str) -> Result<(), PolicyError> {
         const SHARE: &str = "above 0 and below 1";
         let is_share = |v: f64| v > 0.0 && v < 1.0;
         let is_size = |v: f64| v >= 0.0 && v.is_finite();
@@ -182,8 +332,69 @@ impl Policy {
             ),
         ];
         match checks.into_iter().find(|check| !check.3) {
-            Some((key, value, range, _)) => Err(PolicyError { key, value, range }),
+            Some((key, value, range, _)) => Err(PolicyError::Range {
+                key: format!("{within}{key}"),
+                value,
+                range,
+            }),
             None => Ok(()),
         }
     }
+}
+
+/// The policy made ready: what each key is judged by, and which values are left out.
+#[derive(Debug)]
+pub(super) struct Policies<'p> {
+    pub(super) all: &'p Policy,
+    of_keys: BTreeMap<&'p str, Policy>,
+    ignored: BTreeMap<&'p str, Vec<Pattern<'p>>>,
+}
+
+#[derive(Debug)]
+enum Pattern<'p> {
+    Value(&'p str),
+    Prefix(&'p str),
+    Regex(Box<Regex>),
+}
+
+impl<'p> Policies<'p> {
+    /// Of a policy that was checked: a regular expression that cannot be read finds nothing.
+    pub(super) fn of(all: &'p Policy) -> Self {
+        let of_keys = all.keys.keys().map(|key| (key.as_str(), all.of_key(key)));
+        let mut ignored: BTreeMap<&str, Vec<Pattern<'_>>> = BTreeMap::new();
+        for Ignored { key, values } in &all.ignored {
+            let pattern = match values {
+                IgnoredValues::Value(text) => Some(Pattern::Value(text)),
+                IgnoredValues::Prefix(text) => Some(Pattern::Prefix(text)),
+                IgnoredValues::Regex(text) => readable(text).ok().map(Pattern::Regex),
+            };
+            ignored.entry(key).or_default().extend(pattern);
+        }
+        Self {
+            all,
+            of_keys: of_keys.collect(),
+            ignored,
+        }
+    }
+
+    pub(super) fn of_key(&self, key: &str) -> &Policy {
+        self.of_keys.get(key).unwrap_or(self.all)
+    }
+
+    pub(super) fn ignores(&self, key: &str, value: &str) -> bool {
+        let fits = |pattern: &Pattern<'_>| match pattern {
+            Pattern::Value(text) => value == *text,
+            Pattern::Prefix(text) => value.starts_with(text),
+            Pattern::Regex(regex) => regex.is_match(value),
+        };
+        self.ignored
+            .get(key)
+            .is_some_and(|patterns| patterns.iter().any(fits))
+    }
+}
+
+fn readable(text: &str) -> Result<Box<Regex>, String> {
+    Regex::new(text)
+        .map(Box::new)
+        .map_err(|error| error.to_string())
 }

@@ -17,7 +17,7 @@ use thiserror::Error;
 use tracediff_catalog::Catalog;
 
 pub(crate) use browser::{cross_origin, host, is_of_another_name, is_of_another_page};
-pub use token::{Role, Secret};
+pub use token::{FixedToken, Role, Secret};
 
 /// How long a token that was removed may still be used, and one that is new may be unknown.
 const REREAD_AFTER: Duration = Duration::from_secs(5);
@@ -69,6 +69,8 @@ pub(crate) struct Guard(Option<Arc<Tokens>>);
 #[derive(Debug)]
 struct Tokens {
     catalog: Catalog,
+    /// Those of the configuration.
+    fixed: Vec<(Role, String)>,
     known: RwLock<Option<Known>>,
     reading: tokio::sync::Mutex<()>,
 }
@@ -80,10 +82,12 @@ struct Known {
 }
 
 impl Guard {
-    /// One that asks for the tokens that a catalog has.
-    pub(crate) fn of(catalog: Catalog) -> Self {
+    /// One that asks for the tokens that a catalog has, or one of these.
+    pub(crate) fn of(catalog: Catalog, fixed: &[FixedToken]) -> Self {
+        let fixed = fixed.iter().map(|token| (token.role, token.hash.clone()));
         Self(Some(Arc::new(Tokens {
             catalog,
+            fixed: fixed.collect(),
             known: RwLock::default(),
             reading: tokio::sync::Mutex::default(),
         })))
@@ -96,11 +100,7 @@ impl Guard {
         };
         let secret = bearer(headers).ok_or(Denied::NoToken)?;
         let hash = token::hash(secret);
-        let has = match role_of(&hash, &tokens.known(REREAD_AFTER).await?) {
-            Some(role) => role,
-            None => role_of(&hash, &tokens.known(REREAD_UNKNOWN_AFTER).await?)
-                .ok_or(Denied::UnknownToken)?,
-        };
+        let has = tokens.role_of(&hash).await?.ok_or(Denied::UnknownToken)?;
         if has.allows(needed) {
             Ok(())
         } else {
@@ -110,6 +110,16 @@ impl Guard {
 }
 
 impl Tokens {
+    async fn role_of(&self, hash: &str) -> Result<Option<Role>, Denied> {
+        if let Some(role) = role_of(hash, &self.fixed) {
+            return Ok(Some(role));
+        }
+        match role_of(hash, &self.known(REREAD_AFTER).await?) {
+            Some(role) => Ok(Some(role)),
+            None => Ok(role_of(hash, &self.known(REREAD_UNKNOWN_AFTER).await?)),
+        }
+    }
+
     /// The tokens, as they were at most that long ago. Where the catalog does not answer, those that were known before.
     async fn known(&self, at_most: Duration) -> Result<Arc<[(Role, String)]>, Denied> {
         let last = || {

@@ -80,6 +80,28 @@ impl Secret {
     }
 }
 
+impl From<String> for Secret {
+    /// One that somebody has chosen.
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+/// A token that the configuration has, beside those of the catalog.
+#[derive(Clone, PartialEq, Eq)]
+pub struct FixedToken {
+    /// What it allows.
+    pub role: Role,
+    /// [`Secret::hash`] of what clients show.
+    pub hash: String,
+}
+
+impl fmt::Debug for FixedToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FixedToken({}, …)", self.role)
+    }
+}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(…)")

@@ -2,8 +2,7 @@
 //! between two times.
 
 use axum::Router;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query as UrlQuery, State};
+use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
 use serde::Deserialize;
@@ -13,6 +12,7 @@ use utoipa::IntoParams;
 
 use super::answered;
 use super::problem::Problem;
+use super::saved::{Parameters, add_kept, parameters};
 use crate::snapshots::Snapshots;
 
 pub(super) fn router<S: Clone + Send + Sync + 'static>(snapshots: Snapshots) -> Router<S> {
@@ -38,9 +38,9 @@ pub(super) struct GivenTimes {
 )]
 pub(super) async fn architecture(
     State(snapshots): State<Snapshots>,
-    given: Result<UrlQuery<GivenTimes>, QueryRejection>,
+    given: Parameters<GivenTimes>,
 ) -> Result<Response, Problem> {
-    let given = given.map_err(|e| Problem::invalid("invalid_parameter", e.body_text()))?;
+    let given = parameters(given)?;
     let ns = |seconds: f64| (seconds * 1e9) as i64;
     let (from_ns, to_ns) = (given.from.map(ns), given.to.map(ns));
     if let (Some(from_ns), Some(to_ns)) = (from_ns, to_ns)
@@ -69,15 +69,11 @@ pub(super) async fn architecture(
 }
 
 fn shown(seen: &Seen) -> Value {
-    let mut body = json!({
+    let body = json!({
         "kind": seen.kind,
         "name": seen.name,
         "firstSeenNs": seen.first_ns.to_string(),
         "lastSeenNs": seen.last_ns.to_string(),
     });
-    let details = serde_json::from_str(&seen.details).unwrap_or(Value::Null);
-    if let (Some(body), Value::Object(details)) = (body.as_object_mut(), details) {
-        body.extend(details);
-    }
-    body
+    add_kept(body, &seen.details)
 }

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::answered;
 use super::problem::Problem;
-use super::saved::{GivenPage, Paged, page, read, seconds};
+use super::saved::{GivenPage, Paged, add_kept, page, read, seconds};
 use crate::snapshots::{Kind, Snapshots, now_ns};
 
 const BODY_BYTES: usize = 64 << 10;
@@ -91,16 +91,12 @@ pub(super) async fn add(
 }
 
 fn shown(row: &Deployment) -> Value {
-    let mut body = json!({
+    let body = json!({
         "_id": row.id,
         "service": row.service,
         "version": row.version,
         "time": seconds(row.at_ns),
         "createdAt": seconds(row.created_ns),
     });
-    let details = serde_json::from_str(&row.details).unwrap_or(Value::Null);
-    if let (Some(body), Value::Object(details)) = (body.as_object_mut(), details) {
-        body.extend(details);
-    }
-    body
+    add_kept(body, &row.details)
 }

@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use axum::Router;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query as UrlQuery, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
@@ -18,7 +17,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::answered;
 use super::openapi::CallTreeDiff;
 use super::problem::Problem;
-use super::saved::{found_diff, found_snapshot};
+use super::saved::{Parameters, found_diff, found_snapshot, parameters};
 use crate::snapshots::{SnapshotError, Snapshots, document};
 
 mod dot;
@@ -64,10 +63,9 @@ enum Format {
 )]
 pub(super) async fn diagram(
     State(snapshots): State<Snapshots>,
-    given: Result<UrlQuery<GivenDiagram>, QueryRejection>,
+    given: Parameters<GivenDiagram>,
 ) -> Answer {
-    let given = given.map_err(|e| Problem::invalid("invalid_parameter", e.body_text()))?;
-    let UrlQuery(given) = given;
+    let given = parameters(given)?;
     let graph = match (&given.snapshot, &given.diff) {
         (Some(id), None) => graph_of(&facts(&snapshots, id).await?),
         (None, Some(id)) => {

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::deployments;
 use super::traces::WindowTraces;
-use super::{Baseline, Kind, SnapshotError, Snapshots, now_ns, settings_of};
+use super::{Baseline, Kind, PAIR, Settings, SnapshotError, Snapshots, now_ns};
 use crate::compat;
 
 /// Traces kept whole with a diff, on either side.
@@ -35,14 +35,50 @@ pub(crate) struct Verdict {
 }
 
 impl Snapshots {
-    /// The diff of a snapshot that has become ready, against what its query's settings say.
-    pub(super) async fn diff_of_schedule(&self, snapshot: &Snapshot) -> Result<(), SnapshotError> {
-        let settings = settings_of(&snapshot.settings)?;
-        let Some(query_id) = &snapshot.query_id else {
-            return Ok(());
+    /// The diff of a snapshot that has become ready, against what its query's settings say; false: its baseline is still
+    /// to come.
+    pub(super) async fn diff_of_schedule(
+        &self,
+        snapshot: &Snapshot,
+    ) -> Result<bool, SnapshotError> {
+        let settings = self.settings_of(&snapshot.settings)?;
+        let Some(baseline) = self.baseline_of(snapshot, &settings).await? else {
+            return Ok(true);
         };
+        // Before a query was changed it found other traces: that is no change of theirs.
+        let is_alike =
+            baseline.query == snapshot.query && baseline.group_by_keys == snapshot.group_by_keys;
+        let age_ns = snapshot.from_ns.saturating_sub(baseline.to_ns);
+        let is_too_old = settings
+            .max_baseline_age
+            .is_some_and(|most| age_ns > most.ns());
+        if baseline.id == snapshot.id || is_too_old || !(is_alike || snapshot.origin == PAIR) {
+            return Ok(true);
+        }
+        match baseline.state {
+            State::Pending | State::Collecting => return Ok(false),
+            State::Ready => self.diff(&baseline, snapshot, &settings.policy).await?,
+            State::Failed | State::Cancelled => return Ok(true),
+        };
+        Ok(true)
+    }
+
+    /// What a snapshot is to be compared with.
+    async fn baseline_of(
+        &self,
+        snapshot: &Snapshot,
+        settings: &Settings,
+    ) -> Result<Option<Snapshot>, SnapshotError> {
         let catalog = &self.catalog;
-        let baseline = match &settings.baseline {
+        if let Baseline::Snapshot(id) = &settings.baseline
+            && snapshot.origin != deployments::AFTER
+        {
+            return Ok(catalog.snapshot(id).await?);
+        }
+        let Some(query_id) = &snapshot.query_id else {
+            return Ok(None);
+        };
+        Ok(match &settings.baseline {
             _ if snapshot.origin == deployments::AFTER => {
                 catalog
                     .ready_snapshot_at(query_id, snapshot.from_ns, 0)
@@ -61,18 +97,8 @@ impl Snapshots {
                     .ready_snapshot_at(query_id, to_ns, tolerance_ns)
                     .await?
             }
-            Baseline::Snapshot(id) => catalog.snapshot(id).await?,
-        };
-        // Before a query was changed it found other traces: that is no change of theirs.
-        let is_alike = |baseline: &Snapshot| {
-            baseline.id != snapshot.id
-                && baseline.query == snapshot.query
-                && baseline.group_by_keys == snapshot.group_by_keys
-        };
-        if let Some(baseline) = baseline.filter(is_alike) {
-            self.diff(&baseline, snapshot, &settings.policy).await?;
-        }
-        Ok(())
+            Baseline::Snapshot(_) | Baseline::Split(_) => None,
+        })
     }
 
     /// The diff of two snapshots: the one there is where they were compared before.
@@ -131,19 +157,23 @@ impl Snapshots {
         &self,
         row: &Diff,
     ) -> Result<Option<CallTreeDiff>, SnapshotError> {
-        let mut facts = Vec::with_capacity(2);
-        let mut policy = Policy::default();
+        let (mut facts, mut sides) = (Vec::with_capacity(2), Vec::with_capacity(2));
         for id in [&row.baseline_id, &row.candidate_id] {
             let Some(snapshot) = self.catalog.snapshot(id).await? else {
                 return Ok(None);
             };
-            policy = settings_of(&snapshot.settings)?.policy;
             facts.push(match self.facts_of(&snapshot).await {
                 Ok(facts) => facts,
                 Err(SnapshotError::NotReady(_)) => return Ok(None),
                 Err(error) => return Err(error),
             });
+            sides.push(snapshot);
         }
+        // As the diff itself, by the policy of its candidate.
+        let settings = sides
+            .last()
+            .map(|candidate| self.settings_of(&candidate.settings));
+        let policy = settings.transpose()?.unwrap_or_default().policy;
         let compared = tokio::task::spawn_blocking(move || match &facts[..] {
             [baseline, candidate] => Some(compare_call_trees(baseline, candidate, &policy)),
             _ => None,

@@ -8,6 +8,7 @@ mod clock;
 mod deployments;
 mod diffs;
 mod retention;
+mod schedule;
 mod seen;
 mod settings;
 mod traces;
@@ -22,6 +23,7 @@ use thiserror::Error;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracediff_catalog::{Catalog, CatalogError, DiffState, Query, Snapshot, State, new_id};
+use tracediff_core::diff::Policy;
 use tracediff_core::facts::{Facts, StoredFactsError};
 use tracediff_core::model::{EmptyWindow, Window};
 use tracediff_store::{KeptError, Store};
@@ -30,7 +32,7 @@ pub(crate) use changes::{Changes, Kind};
 pub(crate) use clock::now_ns;
 pub(crate) use diffs::{Verdict, document};
 pub use retention::Retention;
-pub(crate) use settings::{Baseline, Settings, Span};
+pub(crate) use settings::{Baseline, Defaults, Settings, SettingsError, Span};
 use traces::{TracesError, WindowTraces};
 
 /// How long a job is a process's own without a sign of life.
@@ -41,8 +43,9 @@ const LET_GO_EVERY: Duration = Duration::from_secs(10);
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(5);
 /// Windows that are caught up of one query after a pause.
 const MOST_MISSED: usize = 1_000;
-/// Windows before its time that a new query is shown at once, so that there is a first diff where spans are there.
-const WINDOWS_BEFORE: i64 = 2;
+/// How long after a snapshot its diff is still tried, and waited for its baseline; and how long it is left in between.
+const DIFF_PATIENCE_NS: i64 = 600_000_000_000;
+const DIFF_PAUSE_NS: i64 = 2_000_000_000;
 /// Times that a snapshot is begun before it counts as failed: one that ends the process would end it for ever.
 const MOST_ATTEMPTS: i64 = 3;
 
@@ -63,13 +66,30 @@ pub(crate) enum SnapshotError {
     Query(String),
     #[error("the settings cannot be read")]
     Settings(#[source] serde_json::Error),
+    #[error("the settings cannot be used")]
+    Schedule(#[from] SettingsError),
     #[error("the diff cannot be written")]
     Document(#[source] serde_json::Error),
-    /// A snapshot that is compared has no facts (any more).
-    #[error("snapshot {0} is not ready; only ready snapshots are compared")]
+    /// A snapshot has no facts yet, or no more.
+    #[error("snapshot {0} is not ready: it has no facts to look at")]
     NotReady(String),
     #[error("the work was interrupted")]
     Interrupted,
+}
+
+/// What a snapshot of a pair is taken for: it is compared with the other one, whatever that found.
+pub(crate) const PAIR: &str = "pair";
+
+/// A snapshot that is wanted, but for its window.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted {
+    pub(crate) query_id: Option<String>,
+    pub(crate) name: String,
+    pub(crate) query: String,
+    pub(crate) group_by_keys: Vec<String>,
+    pub(crate) settings: Settings,
+    pub(crate) origin: String,
+    pub(crate) diff_state: DiffState,
 }
 
 /// Snapshots and diffs of one store. Cheap to clone.
@@ -80,17 +100,24 @@ pub(crate) struct Snapshots {
     owner: Arc<str>,
     wake: Arc<Notify>,
     retention: Retention,
+    pub(crate) defaults: Defaults,
     pub(crate) changes: Changes,
 }
 
 impl Snapshots {
-    pub(crate) fn new(store: Store, catalog: Catalog, retention: Retention) -> Self {
+    pub(crate) fn new(
+        store: Store,
+        catalog: Catalog,
+        retention: Retention,
+        policy: &Policy,
+    ) -> Self {
         Self {
             store,
             catalog,
             owner: new_id().into(),
             wake: Arc::default(),
             retention,
+            defaults: Defaults::of(policy),
             changes: Changes::default(),
         }
     }
@@ -126,6 +153,13 @@ impl Snapshots {
         }
     }
 
+    /// The settings that are kept of a saved query, or of a snapshot.
+    pub(crate) fn settings_of(&self, text: &str) -> Result<Settings, SnapshotError> {
+        let given = serde_json::from_str(text).map_err(SnapshotError::Settings)?;
+        let settings = self.defaults.with(given);
+        settings.map_err(SnapshotError::Settings)
+    }
+
     /// Does what is to be done next; whether there was anything.
     async fn work(&self, stop: &CancellationToken) -> Result<bool, SnapshotError> {
         let now_ns = now_ns();
@@ -142,15 +176,24 @@ impl Snapshots {
             .await?
         {
             let kept_alive = self.keep_alive(&snapshot.id);
-            if let Err(error) = self.diff_of_schedule(&snapshot).await {
-                log(&format!(
-                    "diff of snapshot {}: {}",
-                    snapshot.id,
-                    with_sources(&error)
-                ));
-            }
+            let is_done = match self.diff_of_schedule(&snapshot).await {
+                Ok(is_done) => is_done,
+                Err(error) => {
+                    let error = with_sources(&error);
+                    log(&format!("diff of snapshot {}: {error}", snapshot.id));
+                    false
+                }
+            };
             drop(kept_alive);
-            self.catalog.end_diff(&snapshot.id, &self.owner).await?;
+            let waits_since_ns = snapshot.completed_ns.unwrap_or(snapshot.created_ns);
+            if is_done || now_ns > waits_since_ns.saturating_add(DIFF_PATIENCE_NS) {
+                self.catalog.end_diff(&snapshot.id, &self.owner).await?;
+            } else {
+                let again_ns = now_ns.saturating_add(DIFF_PAUSE_NS);
+                self.catalog
+                    .renew(&snapshot.id, &self.owner, again_ns)
+                    .await?;
+            }
             return Ok(true);
         }
         let claimed = self.catalog.claim_snapshot(&self.owner, now_ns, lease_ns);
@@ -165,18 +208,17 @@ impl Snapshots {
 
     /// Adds the snapshots of windows that are over.
     async fn schedule(&self, query: &Query, now_ns: i64) -> Result<(), SnapshotError> {
-        let settings = settings_of(&query.settings)?;
+        let settings = self.settings_of(&query.settings)?;
         if !settings.scheduled {
             return Ok(());
         }
         let first_ns = self.store.extent_ns().map(|(first_ns, _)| first_ns);
-        let done_ns = query
-            .scheduled_to_ns
-            .unwrap_or(query.created_ns - WINDOWS_BEFORE * settings.interval.ns());
-        for to_ns in settings.ends_over(done_ns, now_ns, MOST_MISSED) {
+        let (done_ns, created_ns) = (query.scheduled_to_ns, query.created_ns);
+        let windows = settings.windows_over(done_ns, created_ns, now_ns, MOST_MISSED)?;
+        for (from_ns, to_ns) in windows {
             // What was never received, or is gone, cannot be looked at.
             if first_ns.is_some_and(|first_ns| first_ns < to_ns) {
-                let window = Window::new(to_ns - settings.window().ns(), to_ns)?;
+                let window = Window::new(from_ns, to_ns)?;
                 self.add(query, &settings, window, "schedule").await?;
             }
             self.catalog.set_scheduled(&query.id, to_ns).await?;
@@ -184,7 +226,7 @@ impl Snapshots {
         Ok(())
     }
 
-    /// Adds a snapshot to be taken when its window has settled; the one there is where there is one already.
+    /// Adds a snapshot of a saved query; of one that splits its spans, those of both sides, of which this is the candidate.
     pub(crate) async fn add(
         &self,
         query: &Query,
@@ -192,26 +234,60 @@ impl Snapshots {
         window: Window,
         origin: &str,
     ) -> Result<Snapshot, SnapshotError> {
-        let created_ns = now_ns();
-        let snapshot = Snapshot {
-            id: new_id(),
+        let mut of_query = Wanted {
             query_id: Some(query.id.clone()),
             name: query.name.clone(),
             query: query.query.clone(),
             group_by_keys: query.group_by_keys.clone(),
-            settings: query.settings.clone(),
+            settings: settings.clone(),
+            origin: origin.to_owned(),
+            diff_state: DiffState::Due,
+        };
+        let Baseline::Split(split) = &settings.baseline else {
+            return self.add_wanted(of_query, window).await;
+        };
+        let [baseline, candidate] = split.queries(&query.query);
+        let of_baseline = Wanted {
+            query: baseline,
+            origin: PAIR.to_owned(),
+            diff_state: DiffState::None,
+            ..of_query.clone()
+        };
+        let baseline = self.add_wanted(of_baseline, window).await?;
+        of_query.query = candidate;
+        of_query.origin = PAIR.to_owned();
+        of_query.settings.baseline = Baseline::Snapshot(baseline.id);
+        self.add_wanted(of_query, window).await
+    }
+
+    /// Adds a snapshot to be taken when its window has settled; the one there is where there is one already.
+    pub(crate) async fn add_wanted(
+        &self,
+        wanted: Wanted,
+        window: Window,
+    ) -> Result<Snapshot, SnapshotError> {
+        let created_ns = now_ns();
+        let settings = &wanted.settings;
+        let snapshot = Snapshot {
+            id: new_id(),
+            query_id: wanted.query_id,
+            name: wanted.name,
+            query: wanted.query,
+            group_by_keys: wanted.group_by_keys,
+            // Whole, so that it stays what it was taken with.
+            settings: serde_json::to_string(settings).map_err(SnapshotError::Settings)?,
             from_ns: window.from_ns(),
             to_ns: window.to_ns(),
             due_ns: window.to_ns().saturating_add(settings.settle.ns()),
             state: State::Pending,
             reason: None,
-            origin: origin.to_owned(),
+            origin: wanted.origin,
             is_pinned: false,
             created_ns,
             completed_ns: None,
             progress: 0.0,
             summary: "{}".to_owned(),
-            diff_state: DiffState::Due,
+            diff_state: wanted.diff_state,
             object: None,
             attempts: 0,
         };
@@ -335,11 +411,19 @@ impl Snapshots {
         let id = id.to_owned();
         let task = tokio::spawn(async move {
             let mut last_renewed = tokio::time::Instant::now();
+            let mut last_told = 0;
             loop {
                 tokio::time::sleep(Settings::LOOK_EVERY).await;
-                let share = told.load(Ordering::Relaxed) as f64 / 1e6;
-                let mut is_ours = of.catalog.set_progress(&id, &of.owner, share).await;
-                of.changes.tell(Kind::Snapshot, &id);
+                let told = told.load(Ordering::Relaxed);
+                let mut is_ours = Ok(true);
+                if told != last_told {
+                    last_told = told;
+                    is_ours = of
+                        .catalog
+                        .set_progress(&id, &of.owner, told as f64 / 1e6)
+                        .await;
+                    of.changes.tell(Kind::Snapshot, &id);
+                }
                 if last_renewed.elapsed() > RENEW_EVERY {
                     last_renewed = tokio::time::Instant::now();
                     is_ours = of.catalog.renew(&id, &of.owner, now_ns() + LEASE_NS).await;
@@ -370,11 +454,6 @@ impl Drop for KeptAlive {
     fn drop(&mut self) {
         self.task.abort();
     }
-}
-
-/// The settings of a saved query, as they are kept.
-pub(crate) fn settings_of(text: &str) -> Result<Settings, SnapshotError> {
-    serde_json::from_str(text).map_err(SnapshotError::Settings)
 }
 
 /// An error and everything behind it, in one line.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{Baseline, SnapshotError, Snapshots, settings_of};
+use super::{Baseline, Kind, SnapshotError, Snapshots};
 
 /// Which snapshots may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -33,11 +33,13 @@ impl Snapshots {
             for diff in self.catalog.diffs_of_candidate(&snapshot.id).await? {
                 self.catalog.delete_diff(&diff.id).await?;
                 self.store.forget(&diff.object).await?;
+                self.changes.tell(Kind::Diff, &diff.id);
             }
             self.catalog.delete_snapshot(&snapshot.id).await?;
             if let Some(object) = &snapshot.object {
                 self.store.forget(object).await?;
             }
+            self.changes.tell(Kind::Snapshot, &snapshot.id);
         }
         Ok(())
     }
@@ -46,7 +48,7 @@ impl Snapshots {
     async fn fixed_baselines(&self) -> Result<BTreeSet<String>, SnapshotError> {
         let mut fixed = BTreeSet::new();
         for query in self.catalog.queries().await? {
-            if let Baseline::Snapshot(id) = settings_of(&query.settings)?.baseline {
+            if let Baseline::Snapshot(id) = self.settings_of(&query.settings)?.baseline {
                 fixed.insert(id);
             }
         }

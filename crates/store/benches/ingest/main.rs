@@ -19,9 +19,6 @@ use process::{cpu, resident_mib};
 use prost::Message as _;
 use tracediff_store::{Encoding, Readings, Request, Settings, Store};
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 #[path = "../process/mod.rs"]
 mod process;
 mod shop;

@@ -29,9 +29,6 @@ use tracediff_wire::encode_otlp_protobuf;
 #[path = "../process/mod.rs"]
 mod process;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 const SPANS: f64 = 12e6;
 /// Spans that a request of the shop has on average.
 const SPANS_PER_REQUEST: f64 = 13.0;

@@ -6,12 +6,12 @@ use axum::extract::rejection::QueryRejection;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
-use tracediff_catalog::{Page, Query};
+use tracediff_catalog::{DiffState, Page, Query};
 use tracediff_core::model::Window;
 use utoipa::{IntoParams, ToSchema};
 
 use super::Problem;
-use crate::snapshots::{Baseline, Settings, SnapshotError, Span, now_ns};
+use crate::snapshots::{Baseline, Defaults, PAIR, Settings, Snapshots, Span, Wanted, now_ns};
 
 const SECOND_NS: i64 = 1_000_000_000;
 /// How many a list has unless it is told, and at most.
@@ -27,7 +27,7 @@ pub(super) struct GivenQuery {
     name: String,
     query: String,
     group_by_keys: Vec<String>,
-    settings: Settings,
+    settings: Map<String, Value>,
 }
 
 /// A saved query as it is sent.
@@ -46,19 +46,23 @@ pub(in crate::api) struct QueryFields {
     group_by_keys: Option<Vec<String>>,
     /// From the end of one window to the end of the next, `10s` to `31d`.
     interval: Option<String>,
+    /// When windows end, in place of the interval, e.g. `0 6 * * MON-FRI Europe/Berlin`.
+    cron: Option<String>,
     /// The length of a window; the interval where it is left out.
     window: Option<String>,
     /// How long after its end a window is looked at.
     settle: Option<String>,
     baseline: Option<Baseline>,
+    /// A baseline that ended longer than this before the window begins is not compared with.
+    max_baseline_age: Option<String>,
     /// Whether snapshots are taken by the clock.
     scheduled: Option<bool>,
-    /// What counts as a change.
+    /// What counts as a change; what is left out is as the server is configured.
     policy: Option<Map<String, Value>>,
 }
 
 impl GivenQuery {
-    pub(super) fn read(body: &Bytes) -> Result<Self, Problem> {
+    pub(super) fn read(body: &Bytes, defaults: &Defaults) -> Result<Self, Problem> {
         let mut fields: Map<String, Value> = read(body)?;
         let mut text = |name: &str| match fields.remove(name) {
             Some(Value::String(text)) => Ok(Some(text)),
@@ -93,31 +97,30 @@ impl GivenQuery {
         for name in ["_id", "createdAt"] {
             fields.remove(name);
         }
-        let settings: Settings = serde_json::from_value(Value::Object(fields))
-            .map_err(|error| Problem::invalid("invalid_field", told(&error)))?;
+        let settings = defaults.with(fields.clone());
+        let settings = settings.map_err(|error| Problem::invalid("invalid_field", told(&error)))?;
         let checked = settings.check();
         checked.map_err(|error| Problem::invalid("invalid_field", error.to_string()))?;
         Ok(Self {
             name,
             query,
             group_by_keys: keys,
-            settings,
+            settings: fields,
         })
     }
 
-    /// The row that it becomes.
-    pub(super) fn into_row(self, id: String, created_ns: i64) -> Result<Query, Problem> {
-        let settings = serde_json::to_string(&self.settings).map_err(SnapshotError::Settings)?;
-        Ok(Query {
+    /// The row that it becomes: with the settings that were given, so that the rest stays as the server has it.
+    pub(super) fn into_row(self, id: String, created_ns: i64) -> Query {
+        Query {
             id,
             name: self.name,
             query: self.query,
             group_by_keys: self.group_by_keys,
-            settings,
+            settings: Value::Object(self.settings).to_string(),
             created_ns,
             updated_ns: now_ns(),
             scheduled_to_ns: None,
-        })
+        }
     }
 }
 
@@ -189,13 +192,18 @@ pub(in crate::api) struct GivenPage {
     status: Option<String>,
 }
 
-pub(in crate::api) type Paged = Result<UrlQuery<GivenPage>, QueryRejection>;
+pub(in crate::api) type Paged = Parameters<GivenPage>;
+
+/// What stands behind the `?` of a request.
+pub(in crate::api) type Parameters<T> = Result<UrlQuery<T>, QueryRejection>;
+
+pub(in crate::api) fn parameters<T>(given: Parameters<T>) -> Result<T, Problem> {
+    let given = given.map_err(|error| Problem::invalid("invalid_parameter", error.body_text()))?;
+    Ok(given.0)
+}
 
 pub(in crate::api) fn page(given: Paged) -> Result<Page, Problem> {
-    let given = match given {
-        Ok(UrlQuery(given)) => given,
-        Err(error) => return Err(Problem::invalid("invalid_parameter", error.body_text())),
-    };
+    let given = parameters(given)?;
     let limit = given.limit.unwrap_or(LISTED);
     if limit == 0 || limit > MOST_LISTED {
         let detail = format!("`limit` is {limit}, but must be from 1 to {MOST_LISTED}");
@@ -212,9 +220,92 @@ pub(in crate::api) fn page(given: Paged) -> Result<Page, Problem> {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::api) struct GivenPair {
-    /// Ids of snapshots.
-    pub(super) baseline: String,
-    pub(super) candidate: String,
+    pub(super) baseline: GivenSide,
+    pub(super) candidate: GivenSide,
+}
+
+/// One side of a diff.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(
+    untagged,
+    expecting = "a side is the id of a snapshot, or an object with `queryId` or `query` and a window"
+)]
+pub(in crate::api) enum GivenSide {
+    /// The id of a snapshot.
+    Snapshot(String),
+    /// A window that a snapshot is taken of.
+    Window(GivenSideWindow),
+}
+
+/// A window of a query, saved or not.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+#[derive(Default)]
+pub(in crate::api) struct GivenSideWindow {
+    /// A saved query …
+    pub(super) query_id: Option<String>,
+    /// … or the text of one.
+    query: Option<String>,
+    /// Keys beside service and operation.
+    group_by_keys: Option<Vec<String>>,
+    /// So long, up to now, e.g. `15m`.
+    #[schema(value_type = Option<String>)]
+    last: Option<Span>,
+    /// Unix seconds.
+    from: Option<f64>,
+    to: Option<f64>,
+}
+
+impl GivenSideWindow {
+    /// The snapshot that is wanted, of the saved query where one is named.
+    pub(super) fn wanted(
+        self,
+        saved: Option<Query>,
+        snapshots: &Snapshots,
+    ) -> Result<(Wanted, Window), Problem> {
+        let (query_id, name, query, keys, settings) = match (saved, self.query) {
+            (Some(saved), None) => {
+                let settings = snapshots.settings_of(&saved.settings)?;
+                (
+                    Some(saved.id),
+                    saved.name,
+                    saved.query,
+                    saved.group_by_keys,
+                    settings,
+                )
+            }
+            (None, Some(query)) => {
+                parsed(&query)?;
+                let settings = snapshots.settings_of("{}")?;
+                (None, query.clone(), query, Vec::new(), settings)
+            }
+            _ => {
+                let detail = "a side needs `queryId` or `query`, and not both";
+                return Err(Problem::invalid("invalid_field", detail));
+            }
+        };
+        let group_by_keys = self.group_by_keys.unwrap_or(keys);
+        if group_by_keys.len() > MOST_KEYS {
+            let detail = format!("`groupByKeys` has more than {MOST_KEYS} keys");
+            return Err(Problem::invalid("invalid_field", detail));
+        }
+        let given = GivenWindow {
+            last: self.last,
+            from: self.from,
+            to: self.to,
+        };
+        let window = given.window(&settings)?;
+        let wanted = Wanted {
+            query_id,
+            name,
+            query,
+            group_by_keys,
+            settings,
+            origin: PAIR.to_owned(),
+            diff_state: DiffState::Due,
+        };
+        Ok((wanted, window))
+    }
 }
 
 #[derive(Debug, Default, Deserialize, IntoParams)]

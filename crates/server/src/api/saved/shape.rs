@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 use tracediff_catalog::{Diff, Query, Snapshot};
 use utoipa::ToSchema;
 
+use crate::snapshots::{Settings, SnapshotError, Snapshots};
+
 const SECOND_NS: i64 = 1_000_000_000;
 
 pub(in crate::api) fn seconds(ns: i64) -> i64 {
@@ -21,6 +23,14 @@ fn kept_object(text: &str) -> Object {
     serde_json::from_str(text).unwrap_or_default()
 }
 
+/// Puts what was kept as text beside what is shown anyway.
+pub(in crate::api) fn add_kept(mut shown: Value, text: &str) -> Value {
+    if let Some(shown) = shown.as_object_mut() {
+        shown.extend(kept_object(text));
+    }
+    shown
+}
+
 /// A saved query: what is sent, with its id, and all settings that were left out.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -33,19 +43,18 @@ pub(in crate::api) struct ShownQuery {
     /// Unix seconds.
     created_at: i64,
     #[serde(flatten)]
-    #[schema(value_type = crate::snapshots::Settings)]
-    settings: Object,
+    settings: Settings,
 }
 
-pub(super) fn query_json(row: &Query) -> Value {
-    json!(ShownQuery {
+pub(super) fn query_json(row: &Query, snapshots: &Snapshots) -> Result<Value, SnapshotError> {
+    Ok(json!(ShownQuery {
         id: row.id.clone(),
         name: row.name.clone(),
         query: row.query.clone(),
         group_by_keys: row.group_by_keys.clone(),
         created_at: seconds(row.created_ns),
-        settings: kept_object(&row.settings),
-    })
+        settings: snapshots.settings_of(&row.settings)?,
+    }))
 }
 
 /// A snapshot, with the text of the query that it was taken with.
