@@ -2,7 +2,7 @@
 //! snapshots and diffs are in `saved.rs`.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::Router;
 use axum::body::Body;
@@ -15,7 +15,7 @@ use axum::routing::get;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use tracediff_core::model::{SpanBatch, TraceId, Window};
 use tracediff_core::query::Query;
@@ -62,7 +62,7 @@ pub(crate) fn router(
         .route("/readyz", get(ready))
         .route("/metrics", get(show_metrics))
         .route("/api/traces/{id}", get(trace))
-        .route("/api/openapi.json", get(async || answered(&openapi())))
+        .route("/api/openapi.json", get(show_openapi))
         .route("/api/status", get(status))
         .route("/api/spans", get(spans))
         .route("/api/count", get(count))
@@ -92,6 +92,11 @@ async fn ready(State(shared): State<Shared>) -> Response {
         Ok(()) => "ok".into_response(),
         Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, reason).into_response(),
     }
+}
+
+async fn show_openapi() -> Response {
+    static DOCUMENT: LazyLock<Value> = LazyLock::new(openapi);
+    answered(&DOCUMENT)
 }
 
 async fn show_metrics(State(shared): State<Shared>) -> impl IntoResponse {

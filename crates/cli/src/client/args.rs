@@ -42,7 +42,7 @@ pub(crate) struct QueryArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum QueryCommand {
     /// Save a query: from now on it is taken snapshots of
-    Add(AddArgs),
+    Add(Box<AddArgs>),
     /// List saved queries
     List,
     /// Show one
@@ -76,9 +76,22 @@ pub(crate) struct AddArgs {
     /// How long after its end a window is looked at [default: 30s]
     #[arg(long, value_name = "DURATION")]
     pub(crate) settle: Option<String>,
+    /// When windows end, in place of the interval, e.g. '0 6 * * MON-FRI Europe/Berlin'
+    #[arg(long, value_name = "EXPRESSION", conflicts_with = "interval")]
+    pub(crate) cron: Option<String>,
     /// What snapshots are compared with: previous, ago=7d (or any duration), or snapshot=ID
     #[arg(long, value_name = "BASELINE", default_value = "previous")]
     pub(crate) baseline: String,
+    /// Compare spans of one window that have two values of an attribute, e.g. service.version=1.4,1.5
+    #[arg(
+        long,
+        value_name = "KEY=BASELINE,CANDIDATE",
+        conflicts_with = "baseline"
+    )]
+    pub(crate) split: Option<String>,
+    /// Leave out baselines that ended longer than this before the window begins, e.g. 1h
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) max_baseline_age: Option<String>,
     /// Take snapshots on request only
     #[arg(long)]
     pub(crate) unscheduled: bool,

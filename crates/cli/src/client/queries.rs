@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 
 use super::args::{AddArgs, QueryArgs, QueryCommand};
@@ -42,6 +42,8 @@ fn body(args: &AddArgs) -> anyhow::Result<Value> {
         ("interval", &args.interval),
         ("window", &args.window),
         ("settle", &args.settle),
+        ("cron", &args.cron),
+        ("maxBaselineAge", &args.max_baseline_age),
     ];
     for (field, given) in texts {
         if let Some(given) = given {
@@ -49,6 +51,18 @@ fn body(args: &AddArgs) -> anyhow::Result<Value> {
         }
     }
     body["scheduled"] = json!(!args.unscheduled);
+    if let Some(split) = &args.split {
+        let parts = split.split_once('=');
+        let parts = parts.and_then(|(key, values)| Some((key, values.split_once(',')?)));
+        let (key, (baseline, candidate)) = parts.with_context(|| {
+            format!(
+                "`{split}` is no split: write KEY=BASELINE,CANDIDATE, e.g. service.version=1.4,1.5"
+            )
+        })?;
+        let split = json!({ "key": key, "baseline": baseline, "candidate": candidate });
+        body["baseline"] = json!({ "split": split });
+        return Ok(body);
+    }
     body["baseline"] = match args.baseline.split_once('=') {
         None if args.baseline == "previous" => json!("previous"),
         Some(("ago", duration)) => json!({ "ago": duration }),
@@ -68,9 +82,10 @@ fn list(queries: &Value) -> String {
     }
     let row = |query: &Value| {
         let is_scheduled = query["scheduled"] != json!(false);
-        let interval = match is_scheduled {
-            true => text(query, "interval"),
-            false => "on request".to_owned(),
+        let interval = match (is_scheduled, query["cron"].as_str()) {
+            (true, Some(cron)) => cron.to_owned(),
+            (true, None) => text(query, "interval"),
+            (false, _) => "on request".to_owned(),
         };
         vec![
             short(query, "_id"),
@@ -97,10 +112,12 @@ fn one(query: &Value) -> String {
         ("name", text(query, "name")),
         ("query", text(query, "query")),
         ("by", keys),
+        ("cron", text(query, "cron")),
         ("interval", text(query, "interval")),
         ("window", text(query, "window")),
         ("settle", text(query, "settle")),
         ("baseline", baseline),
+        ("max age", text(query, "maxBaselineAge")),
         ("scheduled", text(query, "scheduled")),
         ("made", second(query, "createdAt")),
     ];

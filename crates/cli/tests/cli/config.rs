@@ -36,8 +36,10 @@ fn shown(sandbox: &Sandbox, options: &str, environment: &[(&str, &str)]) -> Stri
 
 fn line<'t>(text: &'t str, key: &str) -> &'t str {
     let lines = text.lines().map(str::trim);
-    let found = lines.filter(|line| line.starts_with(&format!("{key} = ")));
-    found.last().unwrap_or_else(|| panic!("no {key} in {text}"))
+    let mut found = lines.filter(|line| line.starts_with(&format!("{key} = ")));
+    found
+        .next_back()
+        .unwrap_or_else(|| panic!("no {key} in {text}"))
 }
 
 #[test]

@@ -183,6 +183,120 @@ fn snapshots_are_taken_by_the_clock_and_compared() {
     assert!(server.stop());
 }
 
+/// The first diff of a query, and both of its snapshots.
+fn first_diff(server: &Server, path: &str) -> (Value, [Value; 2]) {
+    let diffs = until(server, path, |diffs| diffs[0].is_object());
+    let diff = diffs[0].clone();
+    let sides = ["linkA", "linkB"].map(|link| got(server, diff[link].as_str().unwrap()));
+    (diff, sides)
+}
+
+#[test]
+fn two_values_of_a_key_are_compared_within_one_window() {
+    let sandbox = recorded();
+    let server = served(&sandbox);
+    let split = json!({ "key": "app.currency", "baseline": "EUR", "candidate": "USD" });
+    let query = json!({
+        "query": "service = pricing",
+        "scheduled": false,
+        "baseline": { "split": split },
+    });
+    let (status, query) = ask(&server, "POST", "/api/queries", &query);
+    assert_eq!((status, &query["baseline"]["split"]), (201, &split));
+    let path = format!("/api/queries/{}/snapshots", id(&query));
+    let window = json!({ "from": START, "to": START + 120 });
+    let (status, candidate) = ask(&server, "POST", &path, &window);
+    assert_eq!(status, 202, "{candidate}");
+    let (diff, [baseline, of_diff]) = first_diff(&server, "/api/diffs");
+    assert_eq!(id(&of_diff), id(&candidate));
+    let has = |snapshot: &Value, value: &str| {
+        let text = format!(r#"(service = pricing) AND app.currency IN ("{value}")"#);
+        assert_eq!(snapshot["query"], text);
+        assert_eq!(
+            (&snapshot["fromNs"], &snapshot["status"]),
+            (&candidate["fromNs"], &json!("ready"))
+        );
+        assert_ne!(snapshot["counts"]["traces"], 0);
+    };
+    has(&baseline, "EUR");
+    has(&of_diff, "USD");
+    assert_eq!(diff["queryId"], query["_id"]);
+    assert_eq!(got(&server, "/api/diffs").as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn any_two_windows_are_compared() {
+    let sandbox = recorded();
+    let server = served(&sandbox);
+    let side = |from: i64| json!({ "query": "service = pricing", "from": from, "to": from + 120 });
+    let pair = json!({ "baseline": side(START), "candidate": side(START + 120) });
+    let (status, taken) = ask(&server, "POST", "/api/diffs", &pair);
+    assert_eq!(status, 202, "{taken}");
+    let (diff, [baseline, candidate]) = first_diff(&server, "/api/diffs");
+    assert_eq!(
+        (id(&baseline), id(&candidate)),
+        (id(&taken["baseline"]), id(&taken["candidate"]))
+    );
+    assert_eq!(
+        (&diff["verdict"], &diff["queryId"]),
+        (&json!("regressed"), &Value::Null)
+    );
+    let (status, again) = ask(&server, "POST", "/api/diffs", &pair);
+    assert_eq!(
+        (status, again),
+        (201, diff),
+        "the same pair is compared once"
+    );
+}
+
+#[test]
+fn a_baseline_that_is_too_old_is_not_compared_with() {
+    let sandbox = recorded();
+    let server = served(&sandbox);
+    let query =
+        json!({ "query": "service = pricing", "scheduled": false, "maxBaselineAge": "30s" });
+    let (_, query) = ask(&server, "POST", "/api/queries", &query);
+    let take = |from: i64| {
+        let path = format!("/api/queries/{}/snapshots", id(&query));
+        let window = json!({ "from": from, "to": from + 60 });
+        let path = format!(
+            "/api/snapshots/{}",
+            id(&ask(&server, "POST", &path, &window).1)
+        );
+        until(&server, &path, |snapshot| snapshot["status"] == "ready")
+    };
+    // A minute lies between the first two, nothing between the last.
+    let [_, second, third] = [START, START + 120, START + 180].map(take);
+    let (_, [baseline, candidate]) = first_diff(&server, "/api/diffs");
+    assert_eq!((id(&baseline), id(&candidate)), (id(&second), id(&third)));
+}
+
+#[test]
+fn windows_end_when_a_cron_expression_says() {
+    let sandbox = sandbox();
+    let now = jiff::Timestamp::now();
+    let start = now - jiff::SignedDuration::from_secs(3_000);
+    let line = format!("simulate --out now.jsonl --minutes 50 --rate 0.2 --start {start}");
+    sandbox.run(&line).expect_code(0);
+    let server = Server::start(BINARY, &sandbox.folder().join("data"), &[]);
+    let mut connection = Connection::open(&server.otlp_http).unwrap();
+    for line in sandbox.read("now.jsonl").lines() {
+        let answer = connection.post("/v1/traces", "application/json", line.as_bytes());
+        assert_eq!(answer.unwrap().0, 200);
+    }
+    let query = json!({ "query": "service = cart", "cron": "*/15 * * * *", "settle": "0s" });
+    let (status, query) = ask(&server, "POST", "/api/queries", &query);
+    assert_eq!((status, &query["cron"]), (201, &json!("*/15 * * * *")));
+    let (_, sides) = first_diff(&server, "/api/diffs");
+    let ns = |side: &Value, name: &str| side[name].as_str().unwrap().parse::<i64>().unwrap();
+    const QUARTER_NS: i64 = 900_000_000_000;
+    for side in &sides {
+        assert_eq!(ns(side, "toNs") - ns(side, "fromNs"), QUARTER_NS);
+        assert_eq!(ns(side, "toNs") % QUARTER_NS, 0);
+    }
+    assert_eq!(ns(&sides[0], "toNs"), ns(&sides[1], "fromNs"));
+}
+
 #[test]
 fn what_cannot_be_done_is_a_problem_document() {
     let sandbox = sandbox();
@@ -220,6 +334,53 @@ fn what_cannot_be_done_is_a_problem_document() {
         "invalid_field",
         "from 10s to 31d",
     );
+    post(
+        named("cron", json!("61 * * * *")),
+        "invalid_field",
+        "`cron`",
+    );
+    let split = json!({ "split": { "key": "a", "baseline": "b", "candidate": "b" } });
+    post(
+        named("baseline", split),
+        "invalid_field",
+        "`baseline.split`",
+    );
+    let side = json!({ "query": "service = a", "last": "5m" });
+    let both = json!({ "query": "service = a", "queryId": "a", "last": "5m" });
+    for (side, other, status, code, detail) in [
+        (
+            &json!(5),
+            &side,
+            400,
+            "invalid_json",
+            "a side is the id of a snapshot",
+        ),
+        (
+            &json!({ "last": "5m" }),
+            &side,
+            400,
+            "invalid_field",
+            "`queryId` or `query`",
+        ),
+        (
+            &json!({ "query": "service =" }),
+            &side,
+            400,
+            "invalid_query",
+            "^",
+        ),
+        (
+            &json!({ "queryId": "none" }),
+            &side,
+            404,
+            "not_found",
+            "none",
+        ),
+        (&both, &side, 404, "not_found", "`a`"),
+    ] {
+        let pair = json!({ "baseline": side, "candidate": other });
+        check("POST", "/api/diffs", pair, status, code, detail);
+    }
     post(
         named("interval", json!("soon")),
         "invalid_field",
