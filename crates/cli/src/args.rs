@@ -404,6 +404,30 @@ pub(crate) struct ServeArgs {
     /// Of each query so many snapshots are kept, the newest [default: all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..), env = "TRACEDIFF_SNAPSHOTS_PER_QUERY")]
     pub(crate) snapshots_per_query: Option<u32>,
+
+    /// How lines on standard error are written
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Text, env = "TRACEDIFF_LOG_FORMAT")]
+    pub(crate) log_format: LogFormat,
+
+    /// What is told there, and what is worse
+    #[arg(long, value_enum, value_name = "LEVEL", default_value_t = LogLevel::Info, env = "TRACEDIFF_LOG_LEVEL")]
+    pub(crate) log_level: LogLevel,
+}
+
+/// How lines on standard error are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+/// What is told on standard error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
 }
 
 /// When tokens are asked for.

@@ -12,6 +12,7 @@ mod simulate;
 mod span_file;
 mod spans;
 mod stored;
+mod telemetry;
 mod token;
 
 use std::process::ExitCode;

@@ -13,6 +13,7 @@ use tracediff_store::{Recovery, Settings, Store};
 
 use crate::args::{AccessArg, ServeArgs};
 use crate::config::File;
+use crate::telemetry;
 
 /// Runs the command until the process is told to end.
 pub(crate) fn run(args: &ServeArgs, file: &File) -> anyhow::Result<ExitCode> {
@@ -51,6 +52,8 @@ async fn serve(
     let stop = CancellationToken::new();
     tokio::spawn(cancel_when_told(terminate?, interrupt?, stop.clone()));
     let server = bind(config).await?;
+    let addresses = server.addresses();
+    let telemetry = telemetry::start(args.log_format, args.log_level, addresses)?;
     let settings = Settings {
         segments: args.segments.clone(),
         durability: args.durability,
@@ -65,11 +68,10 @@ async fn serve(
     tell(&recovery);
     let catalog = Catalog::open(&catalog_place(&args.data_dir, args.catalog.as_deref())).await?;
     if server.needs_tokens() && file.tokens()?.is_empty() && catalog.tokens().await?.is_empty() {
-        anstream::eprintln!(
+        tracing::warn!(
             "every request needs a token, and there is none yet: make one with `tracediff token create --role ingest --name NAME` (roles: ingest, read, write)"
         );
     }
-    let addresses = server.addresses();
     anstream::println!("OTLP/gRPC  {}", addresses.otlp_grpc);
     anstream::println!("OTLP/HTTP  {scheme}://{}", addresses.otlp_http);
     anstream::println!("API        {scheme}://{}", addresses.main);
@@ -83,13 +85,14 @@ async fn serve(
     started(addresses, stop.clone());
     let stopped = server.serve(store.clone(), catalog.clone(), stop).await?;
     if stopped.cut_off > 0 {
-        anstream::eprintln!(
+        tracing::warn!(
             "{} cut off: their requests did not end in time",
             text::counted(stopped.cut_off as u64, "connection")
         );
     }
     catalog.close().await;
     tokio::task::spawn_blocking(move || store.close()).await?;
+    tokio::task::spawn_blocking(move || telemetry.stop()).await?;
     Ok(())
 }
 
@@ -140,13 +143,13 @@ async fn cancel_when_told(mut terminate: Signal, mut interrupt: Signal, stop: Ca
 /// Says what was found in the log of a process that did not end by itself.
 fn tell(recovery: &Recovery) {
     if recovery.requests > 0 {
-        anstream::eprintln!(
+        tracing::info!(
             "recovered {} of {} from the log",
             text::counted(recovery.spans, "span"),
             text::counted(recovery.requests, "request")
         );
     }
     for damage in &recovery.damage {
-        anstream::eprintln!("damaged: {damage}");
+        tracing::error!("damaged: {damage}");
     }
 }

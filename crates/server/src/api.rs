@@ -7,9 +7,10 @@ use std::sync::{Arc, LazyLock};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query as UrlQuery, State};
+use axum::extract::{MatchedPath, Path, Query as UrlQuery, Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{Method, StatusCode, Uri};
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bytes::Bytes;
@@ -21,6 +22,7 @@ use tracediff_core::model::{SpanBatch, TraceId, Window};
 use tracediff_core::query::Query;
 use tracediff_store::{Ask, Counted, Offer, ReadError, Store, Wanted, once};
 use tracediff_wire::{encode_otlp_json_batches, encode_otlp_protobuf_delimited};
+use tracing::Instrument as _;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::metrics::Metrics;
@@ -75,6 +77,7 @@ pub(crate) fn router(
         .merge(architecture::router(snapshots.clone()))
         .merge(deployments::router(snapshots.clone()))
         .merge(saved::router(snapshots))
+        .layer(from_fn(traced))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(Shared {
@@ -92,6 +95,27 @@ async fn ready(State(shared): State<Shared>) -> Response {
         Ok(()) => "ok".into_response(),
         Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, reason).into_response(),
     }
+}
+
+/// Has each request be a span, by the names of OpenTelemetry's semantic conventions for HTTP.
+async fn traced(request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>();
+    let route = route.map_or("", MatchedPath::as_str).to_owned();
+    let span = tracing::info_span!(
+        "request",
+        otel.name = format!("{} {route}", request.method()),
+        otel.kind = "server",
+        otel.status_code = tracing::field::Empty,
+        http.request.method = request.method().as_str(),
+        http.route = route,
+        http.response.status_code = tracing::field::Empty,
+    );
+    let response = next.run(request).instrument(span.clone()).await;
+    span.record("http.response.status_code", response.status().as_u16());
+    if response.status().is_server_error() {
+        span.record("otel.status_code", "ERROR");
+    }
+    response
 }
 
 async fn show_openapi() -> Response {

@@ -1,5 +1,6 @@
 //! Starts the real binary as a server on free ports, and sends requests to it.
 
+use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
@@ -26,6 +27,22 @@ impl Server {
     pub fn start(binary: &str, data_dir: &Path, more: &[&str]) -> Self {
         let mut command = Command::new(binary);
         command.arg("serve").arg("--data-dir").arg(data_dir);
+        Self::spawn(command, more)
+    }
+
+    /// The same, with variables in its environment, and with a file for what it says on standard error.
+    pub fn logging(
+        binary: &str,
+        data_dir: &Path,
+        more: &[&str],
+        variables: &[(&str, &str)],
+        log: &Path,
+    ) -> Self {
+        let mut command = Command::new(binary);
+        command.arg("serve").arg("--data-dir").arg(data_dir);
+        let log = File::create(log);
+        let log = log.unwrap_or_else(|e| panic!("the file of the log cannot be made: {e}"));
+        command.envs(variables.iter().copied()).stderr(log);
         Self::spawn(command, more)
     }
 

@@ -21,6 +21,19 @@ const TOKEN: &str = "TRACEDIFF_TOKEN";
 /// Certificates that servers are checked by, in place of those that the machine trusts.
 const CA_CERT: &str = "TRACEDIFF_CA_CERT";
 
+/// A client of HTTP, or of HTTPS with the certificates that the environment names; without a bound, an answer may be as
+/// long as it is.
+pub(crate) fn agent(is_secret: bool, bound: Option<Duration>) -> anyhow::Result<ureq::Agent> {
+    let mut config = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_recv_response(Some(PATIENCE))
+        .timeout_global(bound);
+    if is_secret {
+        config = config.tls_config(tls()?);
+    }
+    Ok(config.build().into())
+}
+
 /// A server. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Server {
@@ -37,15 +50,9 @@ impl Server {
             bail!("`{url}` is no server: give http://HOST:PORT or https://HOST:PORT");
         }
         let token = std::env::var(TOKEN).ok().filter(|token| !token.is_empty());
-        let mut config = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_recv_response(Some(PATIENCE));
-        if is_secret {
-            config = config.tls_config(tls()?);
-        }
         Ok(Self {
             url: url.trim_end_matches('/').to_owned(),
-            agent: config.build().into(),
+            agent: agent(is_secret, None)?,
             token,
         })
     }

@@ -15,7 +15,7 @@ mod snapshots;
 pub(crate) use args::{DiffArgs, QueryArgs, SnapshotArgs, VerdictArgs};
 use args::{ServerArgs, Show, WhichArgs};
 pub(crate) use diffs::{run as run_diff, verdict as run_verdict};
-pub(crate) use http::Server;
+pub(crate) use http::{Server, agent};
 pub(crate) use queries::run as run_query;
 pub(crate) use snapshots::run as run_snapshot;
 

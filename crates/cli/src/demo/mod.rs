@@ -51,6 +51,7 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     if let Some(folder) = folder {
         typed.extend(["--data-dir".into(), folder.into()]);
     }
+    typed.extend(["--log-level", "warn"].map(Into::into));
     typed.extend(["--retention-age", "1h", "--snapshot-retention-age", "1d"].map(Into::into));
     let serving = ServeArgs::try_parse_from(typed)?;
 

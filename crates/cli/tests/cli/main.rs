@@ -47,3 +47,5 @@ mod snapshots;
 mod stored;
 #[cfg(test)]
 mod table;
+#[cfg(test)]
+mod telemetry;

@@ -221,6 +221,8 @@ fn two_values_of_a_key_are_compared_within_one_window() {
     has(&baseline, "EUR");
     has(&of_diff, "USD");
     assert_eq!(diff["queryId"], query["_id"]);
+    let sentence = diff["sentence"].as_str().unwrap();
+    assert!(!sentence.contains("app.currency"), "{sentence}");
     assert_eq!(got(&server, "/api/diffs").as_array().unwrap().len(), 1);
 }
 

@@ -18,7 +18,7 @@ pub(super) use given::{GivenPage, Paged, Parameters, page, parameters, read};
 pub(super) use shape::{DiffSummary, SnapshotCounts, add_kept, seconds};
 
 use super::problem::Problem;
-use crate::snapshots::{SnapshotError, Snapshots, log, with_sources};
+use crate::snapshots::{SnapshotError, Snapshots, with_sources};
 
 /// The most bytes of a request.
 const BODY_BYTES: usize = 256 << 10;
@@ -66,7 +66,7 @@ impl From<SnapshotError> for Problem {
             }
             // What is inside is for the log, not for who asks.
             _ => {
-                log(&format!("api: {text}"));
+                tracing::error!("{text}");
                 let detail = "the server could not do it; its log says why";
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
             }

@@ -102,6 +102,7 @@ impl Snapshots {
     }
 
     /// The diff of two snapshots: the one there is where they were compared before.
+    #[tracing::instrument(skip_all, fields(baseline = baseline.id, candidate = candidate.id))]
     pub(crate) async fn diff(
         &self,
         baseline: &Snapshot,
@@ -143,6 +144,7 @@ impl Snapshots {
         };
         let (kept, is_new) = self.catalog.add_diff(&row).await?;
         if is_new {
+            tracing::info!(diff = kept.id, verdict = kept.verdict, "{}", kept.sentence);
             self.changes.tell(Kind::Diff, &kept.id);
         } else {
             self.store.forget(&row.object).await?;

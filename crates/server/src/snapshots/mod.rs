@@ -13,7 +13,6 @@ mod seen;
 mod settings;
 mod traces;
 
-use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -134,14 +133,14 @@ impl Snapshots {
             if last_let_go.is_none_or(|last| last.elapsed() > LET_GO_EVERY) {
                 last_let_go = Some(tokio::time::Instant::now());
                 if let Err(error) = self.let_go(now_ns()).await {
-                    log(&format!("retention: {}", with_sources(&error)));
+                    tracing::error!("retention: {}", with_sources(&error));
                 }
             }
             let pause = match self.work(&stop).await {
                 Ok(true) => continue,
                 Ok(false) => Settings::LOOK_EVERY,
                 Err(error) => {
-                    log(&format!("snapshots: {}", with_sources(&error)));
+                    tracing::error!("snapshots: {}", with_sources(&error));
                     PAUSE_AFTER_FAILURE
                 }
             };
@@ -166,7 +165,7 @@ impl Snapshots {
         for query in self.catalog.queries().await? {
             // One that cannot be scheduled does not keep the others from it.
             if let Err(error) = self.schedule(&query, now_ns).await {
-                log(&format!("query {}: {}", query.id, with_sources(&error)));
+                tracing::error!(query = query.id, "{}", with_sources(&error));
             }
         }
         let lease_ns = now_ns + LEASE_NS;
@@ -180,7 +179,7 @@ impl Snapshots {
                 Ok(is_done) => is_done,
                 Err(error) => {
                     let error = with_sources(&error);
-                    log(&format!("diff of snapshot {}: {error}", snapshot.id));
+                    tracing::error!(snapshot = snapshot.id, "no diff: {error}");
                     false
                 }
             };
@@ -257,6 +256,8 @@ impl Snapshots {
         of_query.query = candidate;
         of_query.origin = PAIR.to_owned();
         of_query.settings.baseline = Baseline::Snapshot(baseline.id);
+        // That the sides have different values of the key is no finding.
+        of_query.settings.policy.ignored.extend(split.ignored());
         self.add_wanted(of_query, window).await
     }
 
@@ -300,6 +301,7 @@ impl Snapshots {
     }
 
     /// Takes a claimed snapshot: its facts are kept first, then the catalog says so.
+    #[tracing::instrument(name = "take snapshot", skip_all, fields(snapshot = snapshot.id, query = snapshot.query))]
     async fn take(
         &self,
         snapshot: Snapshot,
@@ -323,7 +325,9 @@ impl Snapshots {
                 let finished =
                     self.catalog
                         .finish_snapshot(&id, &owner, now_ns(), &object, &summary);
-                if !finished.await? {
+                if finished.await? {
+                    tracing::info!("it is ready: {summary}");
+                } else {
                     self.store.forget(&object).await?;
                 }
             }
@@ -332,6 +336,7 @@ impl Snapshots {
             }
             Err(error) => {
                 let reason = with_sources(&error);
+                tracing::error!("it failed: {reason}");
                 self.catalog
                     .fail_snapshot(&id, &owner, now_ns(), &reason)
                     .await?;
@@ -461,9 +466,4 @@ pub(crate) fn with_sources(error: &dyn std::error::Error) -> String {
     let sources = std::iter::successors(error.source(), |error| error.source());
     let texts = std::iter::once(error.to_string()).chain(sources.map(ToString::to_string));
     texts.collect::<Vec<_>>().join(": ")
-}
-
-/// Tells whoever runs the process; that nobody listens is no failure.
-pub(crate) fn log(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
 }

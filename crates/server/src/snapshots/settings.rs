@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value, json};
 use thiserror::Error;
-use tracediff_core::diff::{Policy, PolicyError};
+use tracediff_core::diff::{Ignored, IgnoredValues, Policy, PolicyError};
 use tracediff_core::query::Query;
 use utoipa::ToSchema;
 
@@ -101,6 +101,14 @@ pub(crate) struct Split {
 }
 
 impl Split {
+    /// Both values, which are new and gone in every diff.
+    pub(super) fn ignored(&self) -> [Ignored; 2] {
+        [&self.baseline, &self.candidate].map(|value| Ignored {
+            key: self.key.clone(),
+            values: IgnoredValues::Value(value.clone()),
+        })
+    }
+
     /// The queries of both sides: a span matches that is found and has the value.
     pub(super) fn queries(&self, query: &str) -> [String; 2] {
         [&self.baseline, &self.candidate].map(|value| {
