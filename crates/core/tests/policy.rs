@@ -120,6 +120,11 @@ fn what_makes_no_sense_is_named() {
         said(r#"{"keys": {"http.route": {"errors": {"min_factor": 0.5}}}}"#),
         "`keys.http.route.errors.min_factor` is 0.5, but must be at least 1"
     );
+    assert_eq!(
+        said(r#"{"ignored": [{"key": "a", "value": "b", "prefix": "c"}]}"#),
+        "`ignored` needs a `key` and one of `value`, `prefix` and `regex`, but has the key `a` and 2 of them"
+    );
+    assert!(said(r#"{"ignored": [{"key": "a"}]}"#).ends_with("`a` and 0 of them"));
     let regex = said(r#"{"ignored": [{"key": "a", "regex": "("}]}"#);
     assert!(
         regex.starts_with("`ignored` has the regular expression `(`"),

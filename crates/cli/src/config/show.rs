@@ -184,20 +184,25 @@ fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
 
-/// A URL without the password in it.
+/// A URL without the password in it, be it before the host or among the parameters.
 fn redacted(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else {
         return text.to_owned();
     };
-    // A password may have an @ in it, a host may not.
-    let authority = rest.find(['/', '?']).unwrap_or(rest.len());
-    match rest[..authority].rsplit_once('@') {
+    // Whoever did not encode a password may have any sign in it: rather too much is left out.
+    let rest = match rest.rsplit_once('@') {
         Some((user, host)) => {
             let user = user.split(':').next().unwrap_or_default();
-            format!("{scheme}://{user}:{REDACTED}@{host}{}", &rest[authority..])
+            format!("{user}:{REDACTED}@{host}")
         }
-        None => text.to_owned(),
-    }
+        None => rest.to_owned(),
+    };
+    let parameter = |text: &str| match text.split_once('=') {
+        Some((name, _)) if name.contains("password") => format!("{name}={REDACTED}"),
+        _ => text.to_owned(),
+    };
+    let parameters: Vec<String> = rest.split('&').map(parameter).collect();
+    format!("{scheme}://{}", parameters.join("&"))
 }
 
 #[cfg(test)]
@@ -211,6 +216,12 @@ mod tests {
             "postgres://me:p@ss@db:5432/x?y=1",
             "postgres://me:…@db:5432/x?y=1",
         );
+        check("postgres://me:p/s?s@db/x", "postgres://me:…@db/x");
+        check(
+            "postgres://db/x?user=me&password=p&a=b",
+            "postgres://db/x?user=me&password=…&a=b",
+        );
+        check("postgres://db/x?password=p", "postgres://db/x?password=…");
         check("postgres://db/x", "postgres://db/x");
         check("127.0.0.1:4000", "127.0.0.1:4000");
         check("https://shop.example", "https://shop.example");

@@ -37,8 +37,8 @@ pub use graph::{
     GraphSummary, GraphTime,
 };
 pub use policy::{
-    CallPolicy, Direction, ErrorPolicy, Ignored, IgnoredValues, KeyPolicy, LatencyPolicy, Policy,
-    PolicyError, ValuePolicy,
+    CallPolicy, Direction, ErrorPolicy, Ignored, KeyPolicy, LatencyPolicy, Policy, PolicyError,
+    ValuePolicy,
 };
 
 pub use structure::{BranchingShift, ChildSet, StructureChange, StructureDiff, StructureKind};

@@ -62,27 +62,22 @@ pub struct KeyPolicy {
     pub values: Option<ValuePolicy>,
 }
 
-/// Values of a key that are not compared: neither told as new or missing nor tested.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+/// Values of a key that are not compared, neither tested nor told as new or missing: one, those with a beginning, or those
+/// that a regular expression finds something in.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct Ignored {
     /// The key, e.g. `http.route`.
     pub key: String,
-    /// Which of its values.
-    #[serde(flatten)]
-    pub values: IgnoredValues,
-}
-
-/// Which values: one, those with a beginning, or those that a regular expression finds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum IgnoredValues {
-    /// This one.
-    Value(String),
-    /// Those that begin like this.
-    Prefix(String),
-    /// Those that this finds something in.
-    Regex(String),
+    /// This one …
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// … or those that begin like this …
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
+    /// … or those that this finds something in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub regex: Option<String>,
 }
 
 /// Which changes count.
@@ -233,6 +228,16 @@ pub enum PolicyError {
         /// What it may be.
         range: &'static str,
     },
+    /// Values that are left out have no key, or not one pattern.
+    #[error(
+        "`ignored` needs a `key` and one of `value`, `prefix` and `regex`, but has the key `{key}` and {patterns} of them"
+    )]
+    Pattern {
+        /// The key, as far as there is one.
+        key: String,
+        /// How many patterns there are.
+        patterns: usize,
+    },
     /// A regular expression that cannot be read.
     #[error("`ignored` has the regular expression `{text}`, which cannot be read: {problem}")]
     Regex {
@@ -251,12 +256,7 @@ impl Policy {
             self.of_key(key).check_thresholds(&format!("keys.{key}."))?;
         }
         for ignored in &self.ignored {
-            if let IgnoredValues::Regex(text) = &ignored.values {
-                readable(text).map_err(|problem| PolicyError::Regex {
-                    text: text.clone(),
-                    problem,
-                })?;
-            }
+            ignored.pattern()?;
         }
         Ok(())
     }
@@ -358,17 +358,15 @@ enum Pattern<'p> {
 }
 
 impl<'p> Policies<'p> {
-    /// Of a policy that was checked: a regular expression that cannot be read finds nothing.
+    /// Of a policy that was checked: a pattern that cannot be used finds nothing.
     pub(super) fn of(all: &'p Policy) -> Self {
         let of_keys = all.keys.keys().map(|key| (key.as_str(), all.of_key(key)));
         let mut ignored: BTreeMap<&str, Vec<Pattern<'_>>> = BTreeMap::new();
-        for Ignored { key, values } in &all.ignored {
-            let pattern = match values {
-                IgnoredValues::Value(text) => Some(Pattern::Value(text)),
-                IgnoredValues::Prefix(text) => Some(Pattern::Prefix(text)),
-                IgnoredValues::Regex(text) => readable(text).ok().map(Pattern::Regex),
-            };
-            ignored.entry(key).or_default().extend(pattern);
+        for values in &all.ignored {
+            ignored
+                .entry(&values.key)
+                .or_default()
+                .extend(values.pattern().ok());
         }
         Self {
             all,
@@ -393,8 +391,25 @@ impl<'p> Policies<'p> {
     }
 }
 
-fn readable(text: &str) -> Result<Box<Regex>, String> {
-    Regex::new(text)
-        .map(Box::new)
-        .map_err(|error| error.to_string())
+impl Ignored {
+    fn pattern(&self) -> Result<Pattern<'_>, PolicyError> {
+        match (&self.value, &self.prefix, &self.regex) {
+            _ if self.key.is_empty() => {}
+            (Some(text), None, None) => return Ok(Pattern::Value(text)),
+            (None, Some(text), None) => return Ok(Pattern::Prefix(text)),
+            (None, None, Some(text)) => {
+                let regex = Regex::new(text).map_err(|error| PolicyError::Regex {
+                    text: text.clone(),
+                    problem: error.to_string(),
+                })?;
+                return Ok(Pattern::Regex(Box::new(regex)));
+            }
+            _ => {}
+        }
+        let patterns = [&self.value, &self.prefix, &self.regex];
+        Err(PolicyError::Pattern {
+            key: self.key.clone(),
+            patterns: patterns.into_iter().flatten().count(),
+        })
+    }
 }

@@ -42,7 +42,7 @@ const LET_GO_EVERY: Duration = Duration::from_secs(10);
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(5);
 /// Windows that are caught up of one query after a pause.
 const MOST_MISSED: usize = 1_000;
-/// How long after a snapshot its diff is still tried, and waited for its baseline; and how long it is left in between.
+/// How long after a snapshot a diff that fails is still tried, and how long it is left in between.
 const DIFF_PATIENCE_NS: i64 = 600_000_000_000;
 const DIFF_PAUSE_NS: i64 = 2_000_000_000;
 /// Times that a snapshot is begun before it counts as failed: one that ends the process would end it for ever.
@@ -175,17 +175,17 @@ impl Snapshots {
             .await?
         {
             let kept_alive = self.keep_alive(&snapshot.id);
-            let is_done = match self.diff_of_schedule(&snapshot).await {
+            let is_over = match self.diff_of_schedule(&snapshot).await {
                 Ok(is_done) => is_done,
                 Err(error) => {
                     let error = with_sources(&error);
                     tracing::error!(snapshot = snapshot.id, "no diff: {error}");
-                    false
+                    let since_ns = snapshot.completed_ns.unwrap_or(snapshot.created_ns);
+                    now_ns > since_ns.saturating_add(DIFF_PATIENCE_NS)
                 }
             };
             drop(kept_alive);
-            let waits_since_ns = snapshot.completed_ns.unwrap_or(snapshot.created_ns);
-            if is_done || now_ns > waits_since_ns.saturating_add(DIFF_PATIENCE_NS) {
+            if is_over {
                 self.catalog.end_diff(&snapshot.id, &self.owner).await?;
             } else {
                 let again_ns = now_ns.saturating_add(DIFF_PAUSE_NS);

@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value, json};
 use thiserror::Error;
-use tracediff_core::diff::{Ignored, IgnoredValues, Policy, PolicyError};
+use tracediff_core::diff::{Ignored, Policy, PolicyError};
 use tracediff_core::query::Query;
 use utoipa::ToSchema;
 
@@ -105,7 +105,8 @@ impl Split {
     pub(super) fn ignored(&self) -> [Ignored; 2] {
         [&self.baseline, &self.candidate].map(|value| Ignored {
             key: self.key.clone(),
-            values: IgnoredValues::Value(value.clone()),
+            value: Some(value.clone()),
+            ..Ignored::default()
         })
     }
 
