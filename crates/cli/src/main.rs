@@ -18,6 +18,7 @@ mod token;
 use std::process::ExitCode;
 
 use args::Command;
+use config::Given;
 
 /// Exit code for bad input or usage.
 const BAD_INPUT: u8 = 2;
@@ -34,7 +35,11 @@ fn main() -> ExitCode {
 }
 
 fn run() -> anyhow::Result<ExitCode> {
-    let (args, file, matches) = config::given()?.into_parts();
+    let Given {
+        args,
+        file,
+        matches,
+    } = config::given()?;
     match args.command {
         Command::Compare(args) => compare::run(&args),
         Command::Demo(args) => demo::run(&args),

@@ -25,7 +25,7 @@ pub(crate) struct Given {
     pub(crate) args: Args,
     pub(crate) file: File,
     /// Of the command, with where each value comes from.
-    matches: ArgMatches,
+    pub(crate) matches: ArgMatches,
 }
 
 /// Reads the arguments and the file; help and wrong usage end the process here.
@@ -65,13 +65,6 @@ pub(crate) fn run(
         ConfigCommand::Reference => anstream::print!("{}", show::reference()),
     }
     Ok(ExitCode::SUCCESS)
-}
-
-impl Given {
-    /// The parts, for whoever runs the command.
-    pub(crate) fn into_parts(self) -> (Args, File, ArgMatches) {
-        (self.args, self.file, self.matches)
-    }
 }
 
 /// The file that is to be read.
