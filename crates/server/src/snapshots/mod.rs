@@ -178,17 +178,18 @@ impl Snapshots {
             let is_over = match self.diff_of_schedule(&snapshot).await {
                 Ok(is_done) => is_done,
                 Err(error) => {
-                    let error = with_sources(&error);
-                    tracing::error!(snapshot = snapshot.id, "no diff: {error}");
+                    tracing::error!(snapshot = snapshot.id, "no diff: {}", with_sources(&error));
                     let since_ns = snapshot.completed_ns.unwrap_or(snapshot.created_ns);
-                    now_ns > since_ns.saturating_add(DIFF_PATIENCE_NS)
+                    let is_too_late = now_ns > since_ns.saturating_add(DIFF_PATIENCE_NS);
+                    // Facts that are gone do not come back.
+                    is_too_late || matches!(error, SnapshotError::NotReady(_))
                 }
             };
             drop(kept_alive);
             if is_over {
                 self.catalog.end_diff(&snapshot.id, &self.owner).await?;
             } else {
-                let again_ns = now_ns.saturating_add(DIFF_PAUSE_NS);
+                let again_ns = clock::now_ns().saturating_add(DIFF_PAUSE_NS);
                 self.catalog
                     .renew(&snapshot.id, &self.owner, again_ns)
                     .await?;
