@@ -142,6 +142,15 @@ fn a_query_has_snapshots_and_a_diff_which_outlive_the_process() {
     assert!(server.stop());
 }
 
+/// Sends spans, one request a line.
+fn send(server: &Server, spans: &str) {
+    let mut connection = Connection::open(&server.otlp_http).unwrap();
+    for line in spans.lines() {
+        let answer = connection.post("/v1/traces", "application/json", line.as_bytes());
+        assert_eq!(answer.unwrap().0, 200);
+    }
+}
+
 #[test]
 fn snapshots_are_taken_by_the_clock_and_compared() {
     let sandbox = sandbox();
@@ -150,11 +159,7 @@ fn snapshots_are_taken_by_the_clock_and_compared() {
     let line = format!("simulate --out now.jsonl --minutes 1 --start {start}");
     sandbox.run(&line).expect_code(0);
     let server = Server::start(BINARY, &sandbox.folder().join("data"), &[]);
-    let mut connection = Connection::open(&server.otlp_http).unwrap();
-    for line in sandbox.read("now.jsonl").lines() {
-        let answer = connection.post("/v1/traces", "application/json", line.as_bytes());
-        assert_eq!(answer.unwrap().0, 200);
-    }
+    send(&server, &sandbox.read("now.jsonl"));
     let query = json!({ "query": "service = cart", "interval": "10s", "settle": "0s" });
     let (_, query) = ask(&server, "POST", "/api/queries", &query);
     assert_eq!(query["name"], "service = cart");
@@ -224,6 +229,21 @@ fn two_values_of_a_key_are_compared_within_one_window() {
     let sentence = diff["sentence"].as_str().unwrap();
     assert!(!sentence.contains("app.currency"), "{sentence}");
     assert_eq!(got(&server, "/api/diffs").as_array().unwrap().len(), 1);
+
+    // Around a deployment it is the whole that is compared.
+    let change = json!({ "query": "service = pricing", "scheduled": false, "window": "1m", "baseline": query["baseline"] });
+    let path = format!("/api/queries/{}", id(&query));
+    assert_eq!(ask(&server, "PUT", &path, &change).0, 200);
+    let deployed = json!({ "service": "pricing", "version": "2", "time": START + 120 });
+    let (status, deployed) = ask(&server, "POST", "/api/deployments", &deployed);
+    assert_eq!(status, 201, "{deployed}");
+    let around = &deployed["snapshots"][0];
+    let diffs = until(&server, "/api/diffs", |diffs| diffs[1].is_object());
+    assert_eq!(
+        (&diffs[1]["baselineId"], &diffs[1]["candidateId"]),
+        (&around["before"], &around["after"])
+    );
+    assert_eq!(diffs[1]["query"], "service = pricing");
 }
 
 #[test]
@@ -281,11 +301,7 @@ fn windows_end_when_a_cron_expression_says() {
     let line = format!("simulate --out now.jsonl --minutes 50 --rate 0.2 --start {start}");
     sandbox.run(&line).expect_code(0);
     let server = Server::start(BINARY, &sandbox.folder().join("data"), &[]);
-    let mut connection = Connection::open(&server.otlp_http).unwrap();
-    for line in sandbox.read("now.jsonl").lines() {
-        let answer = connection.post("/v1/traces", "application/json", line.as_bytes());
-        assert_eq!(answer.unwrap().0, 200);
-    }
+    send(&server, &sandbox.read("now.jsonl"));
     let query = json!({ "query": "service = cart", "cron": "*/15 * * * *", "settle": "0s" });
     let (status, query) = ask(&server, "POST", "/api/queries", &query);
     assert_eq!((status, &query["cron"]), (201, &json!("*/15 * * * *")));

@@ -6,7 +6,7 @@ use tracediff_core::facts::SERVICE;
 use tracediff_core::model::Window;
 use tracediff_core::paths::GraphItem;
 
-use super::{SnapshotError, Snapshots};
+use super::{Baseline, SnapshotError, Snapshots};
 
 /// What a snapshot after a deployment is taken for: it is compared with the one before.
 pub(super) const AFTER: &str = "after deployment";
@@ -30,7 +30,11 @@ impl Snapshots {
     ) -> Result<Vec<Around>, SnapshotError> {
         let mut taken = Vec::new();
         for query in self.catalog.queries().await? {
-            let settings = self.settings_of(&query.settings)?;
+            let mut settings = self.settings_of(&query.settings)?;
+            // Before and after are compared, not the two values.
+            if let Baseline::Split(_) = settings.baseline {
+                settings.baseline = Baseline::Previous;
+            }
             if !self.touches(&query, service).await? {
                 continue;
             }
