@@ -110,7 +110,7 @@ pub struct Snapshot {
     pub state: State,
     /// Why it failed.
     pub reason: Option<String>,
-    /// Who wanted it: `schedule`, `request`, `deployment` or `split`.
+    /// What it was wanted for, in a word or two that the catalog does not look into, such as `schedule`.
     pub origin: String,
     /// Whether it is kept whatever its age.
     pub is_pinned: bool,

@@ -35,7 +35,7 @@ pub(in crate::api) async fn diffs(State(snapshots): State<Snapshots>, given: Pag
     request_body = GivenPair,
     responses(
         (status = 201, description = "The diff; a pair is compared once", body = ShownDiff),
-        (status = 202, description = "The snapshots of both windows, which are compared as soon as they are ready", body = ShownPair),
+        (status = 202, description = "The snapshots of both windows, which are compared as soon as they are ready; ask again where the candidate was there before", body = ShownPair),
     ),
 )]
 pub(in crate::api) async fn create_diff(State(snapshots): State<Snapshots>, body: Bytes) -> Answer {

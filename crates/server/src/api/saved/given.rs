@@ -238,9 +238,8 @@ pub(in crate::api) enum GivenSide {
 }
 
 /// A window of a query, saved or not.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
-#[derive(Default)]
 pub(in crate::api) struct GivenSideWindow {
     /// A saved query …
     pub(super) query_id: Option<String>,
